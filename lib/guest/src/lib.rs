@@ -1,0 +1,32 @@
+//! What every component shares: the records of `hybrid:types` as Rust types, the settings, and the way a capability
+//! walks its chain of models.
+
+pub mod chain;
+pub mod settings;
+
+mod bindings {
+    use spin_sdk::wit_bindgen;
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "hybrid:worlds/shared",
+        runtime_path: "spin_sdk::wit_bindgen::rt",
+        generate_all,
+    });
+}
+
+pub use bindings::hybrid::types::types;
+use types::{Error, Reason};
+
+impl From<Reason> for Error {
+    fn from(reason: Reason) -> Self {
+        Error { reason, attempts: 0 }
+    }
+}
+
+impl Reason {
+    /// One thing wrong with one field.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Reason::Invalid(vec![types::Problem { field: field.into(), message: message.into() }])
+    }
+}
