@@ -1,0 +1,49 @@
+//! Pictures on their way to a model and back: read, set upright, made as large as the model takes, written as PNG.
+//!
+//! What a picture is comes from its first bytes, never from what somebody says it is. Its size is known, and refused, before
+//! a pixel is decoded. Metadata (EXIF, XMP, text, colour profiles) is read for the rotation alone and never written; colours
+//! are taken as sRGB, as the models do.
+
+mod answer;
+mod mask;
+mod open;
+mod pixels;
+mod prepare;
+mod sniff;
+#[cfg(test)]
+mod tests;
+
+pub use answer::answer;
+pub use mask::mask;
+pub use prepare::{Prepared, prepare};
+pub use sniff::Kind;
+
+/// How large a picture may be, and how large a model takes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Width times height, before anything is decoded. 40 megapixels are more than most cameras make, and 160 MB decoded.
+    pub max_pixels: u64,
+    /// The longer side of what is handed to a model. Those of the Stable Diffusion family are trained on 512 or 1024.
+    pub max_model_side: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { max_pixels: 40_000_000, max_model_side: 1024 }
+    }
+}
+
+/// Why a picture is not taken. The text goes on after the field's name: "`image` …".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("is not a picture that can be read: it must be a PNG, JPEG, WebP, GIF or BMP")]
+    Unknown,
+    #[error("is not a picture that can be read: {0}")]
+    Broken(String),
+    #[error("must have at most {max_pixels} pixels, and has {width}x{height}")]
+    TooLarge { width: u32, height: u32, max_pixels: u64 },
+    #[error("must not be more than 64 times as long as wide, and is {width}x{height}")]
+    TooThin { width: u32, height: u32 },
+    #[error("must be as large as its picture, {width}x{height}, and is {own_width}x{own_height}")]
+    OtherSize { width: u32, height: u32, own_width: u32, own_height: u32 },
+}

@@ -1,0 +1,28 @@
+use crate::open::Opened;
+use crate::prepare::as_filed;
+use crate::{Limits, Prepared, Refused};
+
+/// From here on a gray is white.
+const WHITE_FROM: u8 = 128;
+
+/// Makes the mask of a prepared picture: 8-bit gray PNG of its size, where white (255) is to be painted anew and black (0) kept.
+///
+/// The mask must be as large as the picture was, both upright. Light pixels count as white; dark and transparent ones as
+/// black. A mask without any white is taken: it asks to keep everything, and that is for the model to do.
+pub fn mask(bytes: Vec<u8>, picture: &Prepared, limits: &Limits) -> Result<Vec<u8>, Refused> {
+    let opened = Opened::new(&bytes, limits)?;
+    let (width, height) = (picture.own_width, picture.own_height);
+    let (own_width, own_height) = opened.upright();
+    if (own_width, own_height) != (width, height) {
+        return Err(Refused::OtherSize { width, height, own_width, own_height });
+    }
+    let orientation = opened.orientation;
+    let pixels = opened.pixels()?;
+    drop(bytes);
+    let mut gray =
+        pixels.flatten(0).into_gray().scale(as_filed((picture.width, picture.height), orientation), false)?;
+    for pixel in &mut gray.data {
+        *pixel = if *pixel < WHITE_FROM { 0 } else { 255 };
+    }
+    gray.turn(orientation).png()
+}
