@@ -1,6 +1,7 @@
 //! What every component shares: the records of `hybrid:types` as Rust types, the settings, and the way a capability
 //! walks its chain of models.
 
+pub mod bytes;
 pub mod chain;
 pub mod settings;
 
