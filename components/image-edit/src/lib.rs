@@ -1,1 +1,103 @@
-//! To be written.
+//! Pictures from pictures: makes the caller's picture and mask fit the model, asks the models in turn, and makes a PNG of
+//! what comes.
+//!
+//! The answer is as large as the model made it, which is as large as what it was given: the caller's own size, or at most
+//! `max_model_side` where that was larger.
+
+mod answer;
+mod input;
+
+#[expect(unsafe_code, reason = "generated")]
+mod bindings {
+    use spin_sdk::wit_bindgen;
+
+    use super::ImageEdit;
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "hybrid:worlds/image-edit",
+        runtime_path: "spin_sdk::wit_bindgen::rt",
+        with: { "hybrid:types/types@0.1.0": hybrid_guest::types },
+        generate_all,
+    });
+    export!(ImageEdit);
+}
+
+use std::sync::OnceLock;
+
+use bindings::exports::hybrid::image_edit::image_edit::{Change, Guest, Picture};
+use bindings::hybrid::inference::inference::{self, EditInput};
+use futures::future::{OptionFuture, join};
+use hybrid_guest::chain::{Chain, walk};
+use hybrid_guest::types::{Control, Error, Media, PicturePrompt};
+use hybrid_guest::{bytes, settings};
+use hybrid_picture::Limits;
+
+struct ImageEdit;
+
+struct Settings {
+    chain: Chain,
+    limits: Limits,
+    max_upload_bytes: usize,
+}
+
+impl Guest for ImageEdit {
+    async fn edit(change: Change, control: Control) -> Result<Picture, Error> {
+        let Settings { chain, limits, max_upload_bytes } = settings();
+        // Both at once: who sends them may do so in any order.
+        let mask = OptionFuture::from(change.mask.map(|mask| bytes::whole(mask, *max_upload_bytes)));
+        let (image, mask) = join(bytes::whole(change.image, *max_upload_bytes), mask).await;
+        let input = input::Input::read(image, mask, limits, *max_upload_bytes)?;
+
+        let prompt = PicturePrompt {
+            text: change.text,
+            negative: change.negative,
+            width: input.width,
+            height: input.height,
+            seed: change.seed,
+            steps: change.steps,
+            guidance: change.guidance,
+        };
+        let (image, served) = walk(chain, change.model.as_deref(), &control, async |model, within| {
+            let input = EditInput {
+                prompt: prompt.clone(),
+                image: sent(input.image.clone()),
+                mask: input.mask.clone().map(sent),
+                strength: change.strength,
+            };
+            let picture = inference::edit(model.to_owned(), input, within).await?;
+            // Our own models make what is asked for.
+            if model.starts_with("local/") {
+                return Ok((picture.image, picture.served));
+            }
+            let png = answer::png(picture.image, limits)
+                .await
+                .map_err(|reason| Error { reason, attempts: picture.served.attempts })?;
+            Ok((sent(png), picture.served))
+        })
+        .await?;
+        Ok(Picture { image, served })
+    }
+}
+
+fn sent(png: Vec<u8>) -> Media {
+    let (to, body) = bindings::wit_stream::new();
+    bytes::send(to, png);
+    Media { content_type: "image/png".to_owned(), body }
+}
+
+fn settings() -> &'static Settings {
+    static SETTINGS: OnceLock<Settings> = OnceLock::new();
+    SETTINGS.get_or_init(|| {
+        let usual = Limits::default();
+        Settings {
+            chain: Chain::of("image_edit"),
+            limits: Limits {
+                max_pixels: settings::parsed("max_picture_pixels", usual.max_pixels),
+                max_model_side: settings::parsed("max_model_side", usual.max_model_side),
+            },
+            // 25 MiB: more than a phone's camera makes, in any of its formats.
+            max_upload_bytes: settings::parsed("max_upload_bytes", 25 << 20),
+        }
+    })
+}

@@ -1,0 +1,18 @@
+use hybrid_guest::bytes;
+use hybrid_guest::types::{Failure, Media, Reason};
+use hybrid_picture::Limits;
+
+/// More than a 2048x2048 picture has uncompressed, alpha and all.
+const MOST: usize = 32 << 20;
+
+/// What the model made, as PNG. It is read here, before the answer is said to be one, so that another model can still be
+/// asked where this one sent garbage.
+pub(crate) async fn png(image: Media, limits: &Limits) -> Result<Vec<u8>, Reason> {
+    let bytes =
+        bytes::whole(image.body, MOST).await.map_err(|_| failed("the model sent more than 32 MiB".to_owned()))?;
+    hybrid_picture::answer(bytes, limits).map_err(|refused| failed(format!("what the model sent {refused}")))
+}
+
+fn failed(message: String) -> Reason {
+    Reason::Failed(Failure { message, status: None })
+}
