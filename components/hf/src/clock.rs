@@ -1,0 +1,68 @@
+//! Time as the runtime gives it: deadlines, waits, and work that may not take longer.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use spin_sdk::wasip3::clocks::{monotonic_clock, system_clock};
+
+/// A moment by which something must have happened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline(u64);
+
+impl Deadline {
+    pub(crate) fn after(time: Duration) -> Deadline {
+        Deadline(monotonic_clock::now().saturating_add(nanos(time)))
+    }
+
+    pub(crate) fn left(self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(monotonic_clock::now()))
+    }
+
+    pub(crate) async fn passes(self) {
+        monotonic_clock::wait_until(self.0).await;
+    }
+}
+
+pub(crate) async fn sleep(time: Duration) {
+    monotonic_clock::wait_for(nanos(time)).await;
+}
+
+/// What `work` gives, or none when it takes longer than `time`; it is dropped then, and with it what it waits for.
+pub(crate) async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let (mut work, mut timer) = (pin!(work), pin!(sleep(time)));
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// What `work` gives, while `other` runs beside it as long as both last.
+pub(crate) async fn alongside<T>(work: impl Future<Output = T>, other: impl Future<Output = ()>) -> T {
+    let (mut work, mut other) = (pin!(work), pin!(other));
+    let mut runs = true;
+    poll_fn(|cx| {
+        let done = work.as_mut().poll(cx);
+        if done.is_pending() && runs {
+            runs = other.as_mut().poll(cx).is_pending();
+        }
+        done
+    })
+    .await
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    system_clock::now().seconds
+}
+
+/// A number that differs from call to call; for spreading waits, not for secrets.
+pub(crate) fn noise() -> u32 {
+    (monotonic_clock::now() / 1_000) as u32
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

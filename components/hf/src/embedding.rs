@@ -1,0 +1,216 @@
+//! Embeddings as upstreams answer them, in up to four depths of nesting, as one vector for each text.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+
+use crate::json;
+
+/// One vector for each text, row after row.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Rows {
+    pub(crate) dimension: usize,
+    pub(crate) values: Vec<f32>,
+}
+
+/// Reads the vectors of `count` texts; none when the answer holds something else.
+///
+/// Depth decides: `[d]` is one vector; `[n][d]` one for each text; any other `[t][d]` for one text, and `[n][t][d]`, are
+/// tokens, of which the mean is taken; `[n][1][t][d]` is the same with one box more. Also known are OpenAI's
+/// `{"data": [{"embedding": [d]}]}` and `{"embeddings": …}`.
+pub(crate) fn rows(body: &str, count: usize) -> Option<Rows> {
+    let body = body.trim_start();
+    let node = if body.starts_with('{') { enveloped(body)? } else { serde_json::from_str(body).ok()? };
+    let vectors = match node {
+        Node::Row(vector) if count == 1 => vec![vector],
+        Node::Row(_) => return None,
+        Node::List(outer) if outer.iter().all(Node::is_row) => match count {
+            // One text and several rows: tokens, by an old server.
+            1 if outer.len() > 1 => vec![mean(outer)?],
+            _ => outer.into_iter().map(Node::pooled).collect::<Option<_>>()?,
+        },
+        Node::List(outer) => outer.into_iter().map(Node::pooled).collect::<Option<_>>()?,
+    };
+    let dimension = vectors.first()?.len();
+    let even = vectors.len() == count
+        && dimension > 0
+        && vectors.iter().all(|vector| vector.len() == dimension && vector.iter().all(|number| number.is_finite()));
+    even.then(|| Rows { dimension, values: vectors.concat() })
+}
+
+fn enveloped(body: &str) -> Option<Node> {
+    if let Some(plain) = json::member(body, "embeddings") {
+        return serde_json::from_str(plain.get()).ok();
+    }
+    let items = json::elements(json::member(body, "data")?.get())?;
+    let mut rows = Vec::with_capacity(items.len());
+    for (place, item) in items.iter().enumerate() {
+        let index = json::member(item.get(), "index").and_then(|index| index.get().parse().ok()).unwrap_or(place);
+        rows.push((index, serde_json::from_str(json::member(item.get(), "embedding")?.get()).ok()?));
+    }
+    rows.sort_by_key(|(index, _)| *index);
+    Some(Node::List(rows.into_iter().map(|(_, row)| row).collect()))
+}
+
+enum Node {
+    Row(Vec<f32>),
+    List(Vec<Node>),
+}
+
+impl Node {
+    fn is_row(&self) -> bool {
+        matches!(self, Node::Row(_))
+    }
+
+    /// One text's vector: itself, the mean of its tokens, or either in one box more.
+    fn pooled(self) -> Option<Vec<f32>> {
+        match self {
+            Node::Row(vector) => Some(vector),
+            Node::List(tokens) if tokens.iter().all(Node::is_row) => mean(tokens),
+            Node::List(boxed) => match <[Node; 1]>::try_from(boxed).ok()? {
+                [Node::List(tokens)] if tokens.iter().all(Node::is_row) => mean(tokens),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// The mean over tokens. Exact for one text; where several were padded to one length, the padding was left out by the
+/// server or counts little.
+fn mean(tokens: Vec<Node>) -> Option<Vec<f32>> {
+    let count = tokens.len() as f32;
+    let mut tokens = tokens.into_iter().map(|token| match token {
+        Node::Row(row) => row,
+        Node::List(_) => Vec::new(),
+    });
+    let mut sum = tokens.next()?;
+    for token in tokens {
+        if token.len() != sum.len() {
+            return None;
+        }
+        sum.iter_mut().zip(token).for_each(|(sum, number)| *sum += number);
+    }
+    sum.iter_mut().for_each(|number| *number /= count);
+    Some(sum)
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Item::deserialize(deserializer)? {
+            Item::Node(node) => Ok(node),
+            Item::Number(_) => Err(serde::de::Error::custom("a number is no vector")),
+        }
+    }
+}
+
+/// What stands inside a list: a number, or a list again.
+enum Item {
+    Number(f32),
+    Node(Node),
+}
+
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk;
+
+        impl<'de> Visitor<'de> for Walk {
+            type Value = Item;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or a list")
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Item, E> {
+                Ok(Item::Number(number as f32))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Item, E> {
+                Ok(Item::Number(number as f32))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Item, E> {
+                Ok(Item::Number(number as f32))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Item, A::Error> {
+                let (mut row, mut list) = (Vec::new(), Vec::new());
+                while let Some(item) = seq.next_element()? {
+                    match item {
+                        Item::Number(number) => row.push(number),
+                        Item::Node(node) => list.push(node),
+                    }
+                }
+                match (row.is_empty(), list.is_empty()) {
+                    (false, true) => Ok(Item::Node(Node::Row(row))),
+                    (true, false) => Ok(Item::Node(Node::List(list))),
+                    (true, true) => Err(serde::de::Error::custom("an empty list is no vector")),
+                    (false, false) => Err(serde::de::Error::custom("numbers and lists are mixed")),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Walk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::reply;
+
+    fn recorded(name: &str, count: usize) -> Option<Rows> {
+        rows(&String::from_utf8(reply(name)).expect("text"), count)
+    }
+
+    fn near(rows: Option<Rows>, dimension: usize, wanted: &[f32]) {
+        let rows = rows.expect("vectors");
+        assert_eq!((rows.dimension, rows.values.len()), (dimension, wanted.len()));
+        for (number, wanted) in rows.values.iter().zip(wanted) {
+            assert!((number - wanted).abs() < 1e-6, "{:?}", rows.values);
+        }
+    }
+
+    #[test]
+    fn recorded_shapes_become_one_vector_for_each_text() {
+        near(recorded("features.response.d.json", 1), 3, &[0.12, -0.5, 0.33]);
+        near(recorded("features.response.nd.json", 2), 3, &[0.12, -0.5, 0.33, 0.2, 0.1, 0.0]);
+        near(recorded("features.response.1td.json", 1), 2, &[0.3, 0.4]);
+        near(recorded("features.response.n1td.json", 2), 2, &[0.2, 0.3, 0.6, 0.7]);
+        near(recorded("tei.embed.response.json", 2), 2, &[0.1, 0.2, 0.3, 0.4]);
+        near(recorded("embeddings.openai-like.response.json", 1), 2, &[0.1, 0.2]);
+    }
+
+    #[test]
+    fn ambiguous_shapes_follow_the_number_of_texts() {
+        near(rows("[[1, 2]]", 1), 2, &[1.0, 2.0]);
+        near(rows("[[1, 2], [3, 4], [5, 6]]", 1), 2, &[3.0, 4.0]);
+        near(rows("[[[1, 2], [3, 4]], [[5, 6]]]", 2), 2, &[2.0, 3.0, 5.0, 6.0]);
+        near(rows("[[[[1, 2], [3, 4]]]]", 1), 2, &[2.0, 3.0]);
+        near(rows(r#"{"data": [{"index": 1, "embedding": [2]}, {"index": 0, "embedding": [1]}]}"#, 2), 1, &[1.0, 2.0]);
+        near(rows(r#"{"embeddings": [[1, 2]]}"#, 1), 2, &[1.0, 2.0]);
+    }
+
+    #[test]
+    fn what_is_no_vector_is_refused() {
+        for (body, count) in [
+            ("[]", 1),
+            ("[[]]", 1),
+            ("[1, [2]]", 1),
+            ("[null]", 1),
+            ("[\"1\"]", 1),
+            ("[1, 2", 1),
+            ("[1e999]", 1),
+            ("[1, 2]", 2),
+            ("[[1, 2]]", 2),
+            ("[[1, 2], [3]]", 2),
+            ("[[[1, 2], [3]]]", 1),
+            ("[[[[1]], [[2]]]]", 1),
+            ("[[[[[1]]]]]", 1),
+            ("{\"error\": \"x\"}", 1),
+            ("3", 1),
+            ("", 1),
+        ] {
+            assert_eq!(rows(body, count), None, "{body}");
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! What goes over the wire: a path, headers and a body for each task. Nothing is sent here.
+
+use std::borrow::Cow;
+
+use hybrid_guest::types::{Conversation, Message, PicturePrompt, Problem, Reason, Role};
+use serde::Serialize;
+
+use crate::body::{Body, Chunks, Part};
+use crate::config::Base;
+use crate::json;
+
+/// One call, as often as it is tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) target: Target,
+    pub(crate) accept: &'static str,
+    pub(crate) content_type: Cow<'static, str>,
+    pub(crate) body: Body,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// POST to the configured upstream, with its credentials.
+    Task(String),
+    /// POST of a chat to the configured upstream, with its credentials.
+    Chat,
+    /// GET of a result that lies elsewhere, without credentials.
+    Result(Base),
+}
+
+impl Request {
+    fn task(path: String, body: Body) -> Request {
+        Request { target: Target::Task(path), accept: "*/*", content_type: JSON, body }
+    }
+
+    /// Where a result lies that was answered as an address. None where an upstream has no business sending us: results lie
+    /// beside the upstream itself, or on the stores of the providers that Hugging Face routes to.
+    pub(crate) fn result(url: &str, upstream: &Base) -> Option<Request> {
+        const STORES: [&str; 4] = ["huggingface.co", "hf.co", "fal.media", "replicate.delivery"];
+        let base = Base::parse(url)?;
+        let beside = base.https == upstream.https && base.authority == upstream.authority;
+        let stored = STORES.iter().any(|store| {
+            let sub = base.authority.strip_suffix(store);
+            sub.is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+        });
+        let body = Body::default();
+        (beside || (base.https && stored)).then(|| Request {
+            target: Target::Result(base),
+            accept: "*/*",
+            content_type: "".into(),
+            body,
+        })
+    }
+}
+
+const JSON: Cow<'static, str> = Cow::Borrowed("application/json");
+
+/// The chat path below a base, as HF's own clients append it: once, however much of it the base already has.
+pub(crate) fn chat_path(base: &str) -> String {
+    if base.contains("/chat/completions") {
+        return base.to_owned();
+    }
+    format!("{}/v1/chat/completions", base.strip_suffix("/v1").unwrap_or(base))
+}
+
+/// The path of a task below the base, with what `pipeline` adds to it.
+fn task_path(model: &str, pipeline: &str) -> Result<String, Reason> {
+    if !is_model(model) {
+        return Err(Reason::invalid("model", "must be of the form `org/name`"));
+    }
+    Ok(format!("/hf-inference/models/{model}{pipeline}"))
+}
+
+/// `org/name`: all that may become part of a URL, and no way to climb out of its place there.
+fn is_model(model: &str) -> bool {
+    let part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    let parts = model.split_once('/');
+    model.len() <= 200 && !model.contains("..") && parts.is_some_and(|(org, name)| part(org) && part(name))
+}
+
+/// As `is_model`, and what chat may add to it: `:fastest`, `:provider`.
+fn is_chat_model(model: &str) -> bool {
+    let (model, suffix) = model.split_once(':').unwrap_or((model, "fastest"));
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    is_model(model) && !suffix.is_empty() && suffix.len() <= 64 && suffix.bytes().all(legal)
+}
+
+pub(crate) fn speak(model: &str, text: &str, speaker: Option<u32>, speed: Option<f32>) -> Result<Request, Reason> {
+    #[derive(Serialize)]
+    struct Parameters {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        speaker_id: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        speed: Option<f32>,
+    }
+    #[derive(Serialize)]
+    struct Speech<'a> {
+        inputs: &'a str,
+        parameters: Parameters,
+    }
+    let body = Speech { inputs: text, parameters: Parameters { speaker_id: speaker, speed: finite(speed) } };
+    Ok(Request::task(task_path(model, "")?, Body::text(encoded(&body))))
+}
+
+/// Without a language the recording goes as it is. With one it goes as JSON, since only that form has parameters; the
+/// language is a generation parameter there: pipelines hand `generation_parameters` to the model and refuse names they do
+/// not know beside it. Timestamps come along: longer recordings need them, and they make the segments.
+pub(crate) fn transcribe(model: &str, kind: &str, audio: Chunks, language: Option<&str>) -> Result<Request, Reason> {
+    let path = task_path(model, "")?;
+    let Some(language) = language else {
+        let request = Request::task(path, Body(vec![Part::Bytes(audio)]));
+        return Ok(Request { content_type: Cow::Owned(audio_type(kind).to_owned()), ..request });
+    };
+    let mut tail = b"\",\"parameters\":{\"return_timestamps\":true,\"generation_parameters\":{\"language\":".to_vec();
+    json::push_text(&mut tail, language);
+    tail.extend_from_slice(b"}}}");
+    let parts = vec![Part::Text(b"{\"inputs\":\"".to_vec()), Part::Base64(audio), Part::Text(tail)];
+    Ok(Request::task(path, Body(parts)))
+}
+
+/// The spelling that upstreams compare whole; they know M4A by another name than we.
+fn audio_type(kind: &str) -> &str {
+    match kind {
+        "audio/mp4" => "audio/m4a",
+        other => other,
+    }
+}
+
+#[derive(Serialize, Default)]
+struct Picture<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    negative_prompt: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    height: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_inference_steps: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guidance_scale: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strength: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_size: Option<Size>,
+}
+
+#[derive(Serialize)]
+struct Size {
+    width: u32,
+    height: u32,
+}
+
+impl<'a> Picture<'a> {
+    fn of(prompt: &'a PicturePrompt) -> Picture<'a> {
+        Picture {
+            negative_prompt: prompt.negative.as_deref(),
+            num_inference_steps: prompt.steps,
+            guidance_scale: finite(prompt.guidance),
+            seed: prompt.seed,
+            ..Picture::default()
+        }
+    }
+}
+
+pub(crate) fn draw(model: &str, prompt: &PicturePrompt) -> Result<Request, Reason> {
+    #[derive(Serialize)]
+    struct Drawing<'a> {
+        inputs: &'a str,
+        parameters: Picture<'a>,
+    }
+    let parameters = Picture { width: Some(prompt.width), height: Some(prompt.height), ..Picture::of(prompt) };
+    let body = Body::text(encoded(&Drawing { inputs: &prompt.text, parameters }));
+    Ok(Request { accept: "image/png", ..Request::task(task_path(model, "")?, body) })
+}
+
+/// Image-to-image; with a mask, what HF's clients pass on untouched and diffusers' inpainting takes: `mask_image`, with
+/// the size under its own names.
+pub(crate) fn edit(
+    model: &str,
+    prompt: &PicturePrompt,
+    image: Chunks,
+    mask: Option<Chunks>,
+    strength: Option<f32>,
+) -> Result<Request, Reason> {
+    let size = Size { width: prompt.width, height: prompt.height };
+    let mut parameters =
+        Picture { prompt: Some(&prompt.text), strength: finite(strength), ..Picture::of(prompt) };
+    match mask {
+        Some(_) => (parameters.width, parameters.height) = (Some(size.width), Some(size.height)),
+        None => parameters.target_size = Some(size),
+    }
+    let parameters = encoded(&parameters);
+    let middle = |lead: &[u8]| Part::Text([lead, &parameters[..parameters.len() - 1]].concat());
+    let mut parts =
+        vec![Part::Text(b"{\"inputs\":\"".to_vec()), Part::Base64(image), middle(b"\",\"parameters\":")];
+    match mask {
+        None => parts.push(Part::Text(b"}}".to_vec())),
+        Some(mask) => parts.extend([
+            Part::Text(b",\"mask_image\":\"".to_vec()),
+            Part::Base64(mask),
+            Part::Text(b"\"}}".to_vec()),
+        ]),
+    }
+    Ok(Request { accept: "image/png", ..Request::task(task_path(model, "")?, Body(parts)) })
+}
+
+/// Text Embeddings Inference takes no more in one call.
+pub(crate) const EMBED_BATCH: usize = 32;
+
+/// The bare route of a model runs its own task, which for many is comparing sentences: hence the pipeline's name.
+pub(crate) fn embed(model: &str, texts: &[String]) -> Result<Request, Reason> {
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Inputs<'a> {
+        One(&'a str),
+        Many(&'a [String]),
+    }
+    #[derive(Serialize)]
+    struct Texts<'a> {
+        inputs: Inputs<'a>,
+    }
+    let inputs = match texts {
+        [one] => Inputs::One(one),
+        many => Inputs::Many(many),
+    };
+    let path = task_path(model, "/pipeline/feature-extraction")?;
+    Ok(Request::task(path, Body::text(encoded(&Texts { inputs }))))
+}
+
+/// Chat in OpenAI's format. `model` comes first: the router reads it from the beginning of the body.
+pub(crate) fn chat(model: &str, conversation: &Conversation, stream: bool) -> Result<Request, Reason> {
+    if !is_chat_model(model) {
+        return Err(Reason::invalid("model", "must be of the form `org/name` or `org/name:provider`"));
+    }
+    let texts: usize = conversation.messages.iter().map(|message| message.text.as_ref().map_or(0, String::len)).sum();
+    let mut out = Vec::with_capacity(256 + texts + texts / 8 + conversation.messages.len() * 40);
+    out.extend_from_slice(b"{\"model\":");
+    json::push_text(&mut out, model);
+    out.extend_from_slice(b",\"messages\":[");
+    for (index, message) in conversation.messages.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_message(&mut out, message).map_err(|problem| {
+            Reason::Invalid(vec![Problem { field: format!("messages[{index}]"), message: problem.to_owned() }])
+        })?;
+    }
+    out.push(b']');
+    push_more(&mut out, conversation, stream)?;
+    out.extend_from_slice(if stream { b",\"stream\":true}" } else { b",\"stream\":false}" });
+    let accept = if stream { "text/event-stream" } else { "application/json" };
+    Ok(Request { target: Target::Chat, accept, content_type: JSON, body: Body::text(out) })
+}
+
+fn push_message(out: &mut Vec<u8>, message: &Message) -> Result<(), &'static str> {
+    let role = match message.role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    };
+    out.extend_from_slice(b"{\"role\":\"");
+    out.extend_from_slice(role.as_bytes());
+    out.push(b'"');
+    let more = match &message.more {
+        Some(more) => json::members(more).ok_or("must be a JSON object")?,
+        None => Vec::new(),
+    };
+    if let (Some(text), false) = (&message.text, more.iter().any(|(key, _)| key == "content")) {
+        out.extend_from_slice(b",\"content\":");
+        json::push_text(out, text);
+    }
+    for (key, value) in more.iter().filter(|(key, _)| key != "role") {
+        push_member(out, key, value.get());
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// The settings of a conversation, the named ones before those the caller has of his own.
+fn push_more(out: &mut Vec<u8>, conversation: &Conversation, stream: bool) -> Result<(), Reason> {
+    let more = match &conversation.more {
+        Some(more) => json::members(more).ok_or_else(|| Reason::Internal("`more` must be a JSON object".to_owned()))?,
+        None => Vec::new(),
+    };
+    let has = |name: &str| more.iter().any(|(key, _)| key == name);
+    if let Some(tokens) = conversation.max_tokens {
+        push_member(out, "max_tokens", &tokens.to_string());
+    }
+    if let Some(temperature) = finite(conversation.temperature) {
+        push_member(out, "temperature", &temperature.to_string());
+    }
+    // HF's schema has no `max_completion_tokens`; many providers refuse `stream_options` without a stream.
+    if stream && !has("stream_options") {
+        push_member(out, "stream_options", "{\"include_usage\":true}");
+    }
+    for (key, value) in &more {
+        let value = value.get();
+        match &**key {
+            "model" | "messages" | "stream" => {}
+            "stream_options" if !stream => {}
+            "max_tokens" | "max_completion_tokens" if conversation.max_tokens.is_some() => {}
+            "temperature" if conversation.temperature.is_some() => {}
+            "max_completion_tokens" if has("max_tokens") => {}
+            "max_completion_tokens" => push_member(out, "max_tokens", value),
+            "response_format" => push_member(out, key, &response_format(value)),
+            key => push_member(out, key, value),
+        }
+    }
+    Ok(())
+}
+
+/// A schema in the form that some clients send (`{"type": "json_object", "value": …}`) becomes OpenAI's, which is what
+/// providers know.
+fn response_format(format: &str) -> Cow<'_, str> {
+    match json::member(format, "value") {
+        Some(schema) if schema.get().starts_with('{') => Cow::Owned(format!(
+            "{{\"type\":\"json_schema\",\"json_schema\":{{\"name\":\"answer\",\"schema\":{}}}}}",
+            schema.get()
+        )),
+        _ => Cow::Borrowed(format),
+    }
+}
+
+fn push_member(out: &mut Vec<u8>, key: &str, value: &str) {
+    out.push(b',');
+    json::push_text(out, key);
+    out.push(b':');
+    out.extend_from_slice(value.as_bytes());
+}
+
+fn encoded(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("texts and numbers are JSON")
+}
+
+/// JSON has no infinity.
+fn finite(number: Option<f32>) -> Option<f32> {
+    number.filter(|number| number.is_finite())
+}
+
+#[cfg(test)]
+mod tests;
