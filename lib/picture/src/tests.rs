@@ -146,7 +146,7 @@ fn every_kind_is_read() {
 
 #[test]
 fn deep_gray_and_see_through_pictures_become_rgb() {
-    let deep = png_of(1, 1, png::ColorType::Rgb, png::BitDepth::Sixteen, &[255, 255, 0, 0, 0, 0].repeat(1));
+    let deep = png_of(1, 1, png::ColorType::Rgb, png::BitDepth::Sixteen, &[255, 255, 0, 0, 0, 0]);
     let prepared_deep = prepared(deep);
     assert_eq!((prepared_deep.width, prepared_deep.height), (8, 8));
     assert_eq!(read(&prepared_deep.png).to_rgb8().get_pixel(4, 4).0, RED);
