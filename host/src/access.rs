@@ -1,0 +1,115 @@
+//! The line that the log gets for each request.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderValue, Request, StatusCode, header};
+use hyper::body::Incoming;
+
+use crate::registry::Worker;
+use crate::telemetry::{self, Level};
+
+/// Kept while a request runs; written when it is over, whatever way that comes about.
+pub struct Access {
+    started: Instant,
+    method: http::Method,
+    path: String,
+    agent: Option<HeaderValue>,
+    client: Arc<str>,
+    id: HeaderValue,
+    parameters: Option<HeaderValue>,
+    components: String,
+    status: Option<StatusCode>,
+    size_bytes: u64,
+    written: bool,
+}
+
+/// A path longer than any of ours is somebody's probe.
+const MAX_PATH: usize = 200;
+/// The client left before an answer; nginx's number for it.
+const CLIENT_GONE: u64 = 499;
+
+impl Access {
+    pub fn new(started: Instant, request: &Request<Incoming>, client: &Arc<str>, id: &HeaderValue) -> Self {
+        Self {
+            started,
+            method: request.method().clone(),
+            // Without the query: people put things there.
+            path: request.uri().path().chars().take(MAX_PATH).collect(),
+            agent: request.headers().get(header::USER_AGENT).cloned(),
+            client: Arc::clone(client),
+            id: id.clone(),
+            parameters: None,
+            components: String::new(),
+            status: None,
+            size_bytes: 0,
+            written: false,
+        }
+    }
+
+    pub fn status(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    pub fn parameters(&mut self, parameters: &HeaderValue) {
+        self.parameters = Some(parameters.clone());
+    }
+
+    pub fn components(&mut self, components: String) {
+        self.components = components;
+    }
+
+    pub fn sent(&mut self, bytes: usize) {
+        self.size_bytes += bytes as u64;
+    }
+
+    /// Something of ours went wrong: the whole chain goes to the log, under the request's id.
+    pub fn failure(&self, message: &str, error: &anyhow::Error) {
+        let error = format!("{error:#}");
+        let id = self.id.to_str().unwrap_or_default();
+        telemetry::line(Level::Error, message, &[("request_id", id.into()), ("error", (&error).into())]);
+    }
+
+    pub fn broken(&self, worker: &Worker, error: &anyhow::Error) {
+        let names = worker.store.data().components();
+        self.failure(&format!("a component could not be started ({names})"), error);
+    }
+
+    pub fn finished(&mut self) {
+        if self.written {
+            return;
+        }
+        self.written = true;
+        if !telemetry::enabled(Level::Info) {
+            return;
+        }
+        let text = |value: &'_ Option<HeaderValue>| -> String {
+            value.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        };
+        let (agent, parameters) = (text(&self.agent), text(&self.parameters));
+        let duration_ms = self.started.elapsed().as_secs_f64() * 1000.0;
+        let status = self.status.map_or(CLIENT_GONE, |status| u64::from(status.as_u16()));
+        telemetry::line(
+            Level::Info,
+            "request",
+            &[
+                ("method", self.method.as_str().into()),
+                ("route", (&self.path).into()),
+                ("parameters", (&parameters).into()),
+                ("status", status.into()),
+                ("duration_ms", duration_ms.into()),
+                ("size_bytes", self.size_bytes.into()),
+                ("user_agent", (&agent).into()),
+                ("client", self.client.as_ref().into()),
+                ("request_id", self.id.to_str().unwrap_or_default().into()),
+                ("components", (&self.components).into()),
+            ],
+        );
+    }
+}
+
+impl Drop for Access {
+    fn drop(&mut self) {
+        self.finished();
+    }
+}

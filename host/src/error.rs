@@ -1,0 +1,64 @@
+//! What the outside is told when the host itself must answer: one body, one place where statuses are decided.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+
+/// Why the host, and no component, answers.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("the request body must be at most {limit} bytes")]
+    TooLarge { limit: u64 },
+    #[error("a request must have at most {limit} header fields")]
+    TooManyHeaders { limit: usize },
+    #[error("all places are taken, try again in a moment")]
+    Busy,
+    #[error("the request took longer than the platform allows")]
+    Timeout,
+    /// A trap, a refused allocation, a broken answer: ours, so nothing of it is told.
+    #[error("something went wrong here, not with your request")]
+    Broken,
+}
+
+impl Refusal {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Refusal::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Refusal::TooLarge { .. } => "payload_too_large",
+            Refusal::TooManyHeaders { .. } => "headers_too_large",
+            Refusal::Busy => "overloaded",
+            Refusal::Timeout => "timeout",
+            Refusal::Broken => "internal_error",
+        }
+    }
+
+    /// The uniform body, with the request's id where one is known.
+    pub fn answer(&self, request_id: &HeaderValue) -> Response<Full<Bytes>> {
+        let body = serde_json::json!({
+            "error": self.code(),
+            "message": self.to_string(),
+            "details": {},
+            "timestamp": crate::telemetry::timestamp(),
+        });
+        let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert("x-request-id", request_id.clone());
+        // A browser tells a page nothing of an answer without it; the body holds nothing of anybody's.
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        if matches!(self, Refusal::Busy) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

@@ -1,0 +1,280 @@
+//! Imports meet exports, by interface name. No interface is known here beyond what every WASI host serves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::sync::oneshot;
+use wasmtime::Engine;
+use wasmtime::component::{
+    Accessor, ComponentExportIndex, ComponentType, Func, InstancePre, Lift, Linker, LinkerInstance, Lower, Resource,
+};
+use wasmtime_wasi_http::p3::bindings::http::client::HostWithStore;
+use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::p3::{Request, Response};
+use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
+
+use crate::component::{Interface, Loaded};
+use crate::config::{Config, Grant, Outbound};
+use crate::store::State;
+
+const HTTP_CLIENT: &str = "wasi:http/client@0.3.0";
+const CONFIG_STORE: &str = "wasi:config/store@0.2.0-draft-2024-09-27";
+
+/// A component with its imports met, ready to be instantiated.
+pub struct Member {
+    pub loaded: Arc<Loaded>,
+    pub pre: InstancePre<State>,
+    /// Every exported function, interface after interface; [`Target::function`] counts in it.
+    pub functions: Vec<ComponentExportIndex>,
+}
+
+/// A function of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    pub member: usize,
+    pub function: usize,
+}
+
+/// The part of a version that compatible versions share: `hybrid:llm/llm@0.1.3` → `hybrid:llm/llm@0.1`.
+pub fn compatible(name: &str) -> String {
+    let Some((interface, version)) = name.split_once('@') else { return name.to_owned() };
+    if version.contains(['-', '+']) {
+        return name.to_owned();
+    }
+    let numbers: Vec<&str> = version.split('.').collect();
+    match numbers.as_slice() {
+        ["0", minor, ..] => format!("{interface}@0.{minor}"),
+        [major, ..] => format!("{interface}@{major}"),
+        [] => name.to_owned(),
+    }
+}
+
+/// Who provides what to whom: the chains of one set of components.
+pub struct Wiring<'a> {
+    members: &'a [Arc<Loaded>],
+    /// Interface → members that export it, in the order in which they are asked.
+    chains: BTreeMap<String, Vec<usize>>,
+}
+
+impl<'a> Wiring<'a> {
+    /// A chain's order comes from the configuration; where it says nothing, links come before ends, by name.
+    pub fn new(members: &'a [Arc<Loaded>], configured: &BTreeMap<String, Vec<String>>) -> Self {
+        let mut chains: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (index, member) in members.iter().enumerate() {
+            for export in &member.exports {
+                chains.entry(compatible(&export.name)).or_default().push(index);
+            }
+        }
+        for (interface, chain) in &mut chains {
+            let plain = interface.split('@').next().unwrap_or(interface);
+            if let Some(order) = configured.get(plain) {
+                let place = |member: &usize| order.iter().position(|name| *name == members[*member].name);
+                chain.retain(|member| place(member).is_some());
+                chain.sort_by_key(place);
+            } else {
+                let is_end = |member: &usize| !members[*member].imports.iter().any(|i| compatible(&i.name) == *interface);
+                chain.sort_by_key(|member| (is_end(member), members[*member].name.clone()));
+            }
+        }
+        Self { members, chains }
+    }
+
+    /// The member that serves the outside on an interface: the first of its chain.
+    pub fn entry(&self, interface: &str) -> Option<usize> {
+        self.chains.iter().find(|(name, _)| name.split('@').next() == Some(interface))?.1.first().copied()
+    }
+
+    /// Who answers what `importer` imports: the next link where it is itself in the chain, the first otherwise.
+    fn provider(&self, importer: usize, interface: &str) -> Option<usize> {
+        let chain = self.chains.get(&compatible(interface))?;
+        match chain.iter().position(|member| *member == importer) {
+            Some(place) => chain.get(place + 1).copied(),
+            None => chain.first().copied(),
+        }
+    }
+
+    /// Links one member. Refuses what nobody provides and what does not fit its provider's functions.
+    pub fn link(&self, engine: &Engine, base: &Linker<State>, index: usize, config: &Config) -> Result<Member> {
+        let loaded = &self.members[index];
+        let mut linker = base.clone();
+        for import in &loaded.imports {
+            let is_link = loaded.exports.iter().any(|export| compatible(&export.name) == compatible(&import.name));
+            match self.provider(index, &import.name) {
+                Some(provider) => self.bridge(&mut linker, import, provider)?,
+                None if compatible(&import.name) == compatible(HTTP_CLIENT) => {
+                    let grant = config.grants.get(&loaded.name).filter(|g| !matches!(g.outbound, Outbound::Nowhere));
+                    let Some(grant) = grant else {
+                        bail!("it sends HTTP, which `components.{}.outbound` does not grant", loaded.name);
+                    };
+                    add_client(&mut linker, Arc::new(grant.clone()))?;
+                }
+                None if import.name.starts_with("wasi:") && !is_link => {}
+                None if import.is_types_only() => {}
+                None if is_link => end_of_chain(&mut linker, import)?,
+                None => bail!("nobody provides `{}`", import.name),
+            }
+        }
+        let pre = linker.instantiate_pre(&loaded.code).map_err(anyhow::Error::from)?;
+        let functions = loaded.exports.iter().flat_map(|export| &export.functions).filter_map(|f| f.index).collect();
+        let _ = engine;
+        Ok(Member { loaded: Arc::clone(loaded), pre, functions })
+    }
+
+    /// Every function of `import` becomes a call into the provider's export of the same name.
+    fn bridge(&self, linker: &mut Linker<State>, import: &Interface, provider: usize) -> Result<()> {
+        let exporter = &self.members[provider];
+        let mut instance = linker.instance(&import.name)?;
+        for function in &import.functions {
+            let target = self.target(provider, &import.name, &function.name).with_context(|| {
+                format!("`{}` exports `{}` without its function `{}`", exporter.name, import.name, function.name)
+            })?;
+            if !function.is_async {
+                bail!("`{}` of `{}` must be an async func to be called across components", function.name, import.name);
+            }
+            let exported = exporter
+                .exports
+                .iter()
+                .filter(|export| compatible(&export.name) == compatible(&import.name))
+                .flat_map(|export| &export.functions)
+                .find(|exported| exported.name == function.name);
+            // Resources of WASI are the host's own and always the same; the linker checks them when it lowers.
+            if let Some(exported) = exported
+                && !import.name.starts_with("wasi:")
+                && !function.fits(exported)
+            {
+                bail!("`{}` of `{}` in `{}` has other parameters or results", function.name, import.name, exporter.name);
+            }
+            define(&mut instance, &function.name, target)?;
+        }
+        Ok(())
+    }
+
+    fn target(&self, member: usize, interface: &str, function: &str) -> Option<Target> {
+        let exports = &self.members[member].exports;
+        let flat = exports.iter().flat_map(|export| export.functions.iter().map(move |f| (&export.name, f)));
+        flat.filter(|(_, f)| f.index.is_some())
+            .position(|(name, f)| compatible(name) == compatible(interface) && f.name == function)
+            .map(|function| Target { member, function })
+    }
+}
+
+fn define(instance: &mut LinkerInstance<'_, State>, name: &str, target: Target) -> Result<()> {
+    instance.func_new_concurrent(name, move |accessor, _, params, results| {
+        Box::pin(async move {
+            let function = live(accessor, target).await?;
+            function.call_concurrent(accessor, params, results).await
+        })
+    })?;
+    Ok(())
+}
+
+/// The function in this request's instances. The first call of a member waits until the driver has instantiated it:
+/// that cannot be done from in here, since instantiation needs the whole store.
+async fn live(accessor: &Accessor<State>, target: Target) -> wasmtime::Result<Func> {
+    let waiting = accessor.with(|mut access| {
+        let state = access.data_mut();
+        state.note_use(target.member);
+        if let Some(functions) = &state.live[target.member] {
+            return Ok(functions[target.function]);
+        }
+        let (done, wait) = oneshot::channel();
+        state.wanted.push((target.member, done));
+        state.wake_driver();
+        Err(wait)
+    });
+    match waiting {
+        Ok(function) => Ok(function),
+        Err(wait) => {
+            let _ = wait.await;
+            accessor.with(|mut access| {
+                let functions = access.data_mut().live[target.member].as_ref();
+                functions
+                    .map(|functions| functions[target.function])
+                    .ok_or_else(|| wasmtime::format_err!("the component was not instantiated"))
+            })
+        }
+    }
+}
+
+/// The last link of a chain imports an interface that nobody after it exports.
+fn end_of_chain(linker: &mut Linker<State>, import: &Interface) -> Result<()> {
+    let mut instance = linker.instance(&import.name)?;
+    for function in &import.functions {
+        let what = format!("`{}` of `{}` was handed on past the end of its chain", function.name, import.name);
+        instance.func_new_concurrent(&function.name, move |_, _, _, _| {
+            let what = what.clone();
+            Box::pin(async move { Err(wasmtime::Error::msg(what)) })
+        })?;
+    }
+    Ok(())
+}
+
+/// What every component may import: clocks, random numbers, its own standard streams, settings and HTTP's types.
+/// Files and sockets are there for toolchains that name them, and empty.
+pub fn base(engine: &Engine) -> Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<_, WasiHttp>(&mut linker, State::http)?;
+    add_settings(&mut linker)?;
+    Ok(linker)
+}
+
+/// `wasi:http/client` for one component, with what it may do.
+fn add_client(linker: &mut Linker<State>, grant: Arc<Grant>) -> Result<()> {
+    linker.instance(HTTP_CLIENT)?.func_wrap_concurrent(
+        "send",
+        move |accessor: &Accessor<State>, (request,): (Resource<Request>,)| {
+            let grant = Arc::clone(&grant);
+            Box::pin(async move {
+                accessor.with(|mut access| access.data_mut().hooks.sends(grant));
+                let accessor = accessor.with_getter::<WasiHttp>(State::http);
+                // The request is looked at, and the grant taken, before this first waits.
+                let sent = <WasiHttp as HostWithStore<State>>::send(&accessor, request).await;
+                let sent: Result<Resource<Response>, ErrorCode> = match sent {
+                    Ok(response) => Ok(response),
+                    Err(error) => Err(error.downcast()?),
+                };
+                Ok((sent,))
+            })
+        },
+    )?;
+    Ok(())
+}
+
+#[derive(ComponentType, Lift, Lower)]
+#[component(variant)]
+enum SettingsError {
+    #[component(name = "upstream")]
+    Upstream(String),
+    #[component(name = "io")]
+    Io(String),
+}
+
+fn add_settings(linker: &mut Linker<State>) -> Result<()> {
+    let mut instance = linker.instance(CONFIG_STORE)?;
+    instance.func_wrap("get", |store, (key,): (String,)| {
+        let value = store.data().settings.get(&key).cloned();
+        Ok((Ok::<Option<String>, SettingsError>(value),))
+    })?;
+    instance.func_wrap("get-all", |store, (): ()| {
+        let all: Vec<(String, String)> =
+            store.data().settings.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        Ok((Ok::<Vec<(String, String)>, SettingsError>(all),))
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compatible;
+
+    #[test]
+    fn versions_share_what_semver_says() {
+        assert_eq!(compatible("hybrid:llm/llm@0.1.7"), "hybrid:llm/llm@0.1");
+        assert_eq!(compatible("wasi:http/handler@1.2.3"), "wasi:http/handler@1");
+        assert_eq!(compatible("wasi:config/store@0.2.0-draft"), "wasi:config/store@0.2.0-draft");
+        assert_eq!(compatible("plain"), "plain");
+    }
+}

@@ -1,0 +1,213 @@
+//! HTTP that components send: allowed host by host, over one pool of connections, with the credential added here.
+
+use std::io;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use http::{HeaderName, Request, Response, header};
+use http_body_util::BodyExt as _;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
+};
+
+use crate::config::{Grant, Limits, Origin, Outbound};
+
+/// The connections of all components. Lives as long as the process.
+pub struct Pool {
+    client: Client<HttpsConnector<HttpConnector>, WasiBody>,
+}
+
+impl Pool {
+    pub fn new(limits: &Limits) -> Result<Arc<Self>> {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        // Head and body of a request are two writes; with Nagle's algorithm the second waits for the peer's delayed
+        // acknowledgement, 40 ms.
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_millis(limits.connect_ms)));
+        connector.set_keepalive(Some(Duration::from_secs(30)));
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_native_roots()
+            .context("reading the machine's certificates")?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_millis(limits.idle_upstream_ms))
+            .pool_max_idle_per_host(limits.idle_upstream_connections)
+            .build(connector);
+        Ok(Arc::new(Self { client }))
+    }
+}
+
+/// A store's door to the outside.
+pub struct Hooks {
+    pool: Arc<Pool>,
+    /// Of the component that sends just now; set by its own import right before the request is looked at.
+    sender: Option<Arc<Grant>>,
+    /// What a sender may do that came in by WASI 0.2, where imports cannot be told apart; only for a component alone.
+    pub fallback: Option<Arc<Grant>>,
+}
+
+impl Hooks {
+    pub fn new(pool: Arc<Pool>, fallback: Option<Arc<Grant>>) -> Self {
+        Self { pool, sender: None, fallback }
+    }
+
+    pub fn sends(&mut self, grant: Arc<Grant>) {
+        self.sender = Some(grant);
+    }
+
+    /// Whether the request may go out, with the credential added where it belongs.
+    fn admit(&mut self, request: &mut Request<WasiBody>) -> Result<(), Error> {
+        let grant = self.sender.take().or_else(|| self.fallback.clone()).ok_or(Error::HttpRequestDenied)?;
+        let uri = request.uri();
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(Error::HttpRequestUriInvalid);
+        };
+        let origin = Origin::new(scheme, authority).ok_or(Error::HttpRequestUriInvalid)?;
+        match &grant.outbound {
+            Outbound::Anywhere => {}
+            Outbound::To(origins) if origins.contains(&origin) => {}
+            Outbound::To(_) | Outbound::Nowhere => return Err(Error::HttpRequestDenied),
+        }
+        if let Some(credential) = &grant.credential
+            && credential.hosts.contains(&origin)
+        {
+            request.headers_mut().insert(header::AUTHORIZATION, credential.value.clone());
+        }
+        Ok(())
+    }
+}
+
+/// Made once: wasmtime asks for it on every header map.
+static FORBIDDEN: LazyLock<ForbiddenHeaderFilter> =
+    LazyLock::new(|| Arc::new(|name: &HeaderName| DEFAULT_FORBIDDEN_HEADERS.contains(name)));
+
+type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+
+impl WasiHttpHooks for Hooks {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        DEFAULT_FORBIDDEN_HEADERS.contains(name)
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::clone(&FORBIDDEN)
+    }
+
+    fn send_request(
+        &mut self,
+        mut request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let admitted = self.admit(&mut request);
+        let client = self.pool.client.clone();
+        Box::new(async move {
+            admitted?;
+            // The head must come within this; hyper-util has its own limit for the connection.
+            let wait = options.and_then(|options| options.first_byte_timeout);
+            let sending = client.request(request);
+            let response = match wait {
+                Some(wait) => {
+                    tokio::time::timeout(wait, sending).await.map_err(|_| Error::ConnectionReadTimeout)?
+                }
+                None => sending.await,
+            };
+            let response = response.map_err(|error| told(&error))?;
+            let response = response.map(|body| body.map_err(Error::from).boxed_unsync());
+            Ok((response, Box::new(std::future::ready(Ok(()))) as _))
+        })
+    }
+}
+
+/// A client error in WASI's words, so that the sender can tell a refused connection from a broken one.
+fn told(error: &hyper_util::client::legacy::Error) -> Error {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return match io.kind() {
+                io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+                io::ErrorKind::TimedOut => Error::ConnectionTimeout,
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+                    Error::ConnectionTerminated
+                }
+                _ if error.to_string().contains("dns") => {
+                    Error::DnsError { rcode: Some("address not available".into()), info_code: None }
+                }
+                _ => Error::DestinationUnavailable,
+            };
+        }
+        if let Some(hyper) = error.downcast_ref::<hyper::Error>() {
+            if hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_closed() {
+                return Error::ConnectionTerminated;
+            }
+            if hyper.is_parse() {
+                return Error::HttpProtocolError;
+            }
+        }
+        source = error.source();
+    }
+    if error.is_connect() { Error::DestinationUnavailable } else { Error::HttpProtocolError }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Empty;
+
+    use super::*;
+    use crate::config::Credential;
+
+    fn hooks(grant: Grant) -> Hooks {
+        let mut hooks = Hooks::new(Pool::new(&Limits::default()).expect("a pool"), None);
+        hooks.sends(Arc::new(grant));
+        hooks
+    }
+
+    fn origin(scheme: http::uri::Scheme, host: &str, port: u16) -> Origin {
+        Origin { scheme, host: host.into(), port }
+    }
+
+    fn request(uri: &str) -> Request<WasiBody> {
+        let body = Empty::new().map_err(|never: std::convert::Infallible| match never {}).boxed_unsync();
+        Request::builder().uri(uri).body(body).expect("a request")
+    }
+
+    fn grant() -> Grant {
+        let upstream = origin(http::uri::Scheme::HTTPS, "router.example", 443);
+        Grant {
+            outbound: Outbound::To(vec![upstream.clone(), origin(http::uri::Scheme::HTTP, "cdn.example", 8080)]),
+            credential: Some(Credential { value: "Bearer secret".try_into().expect("a value"), hosts: vec![upstream] }),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_credential_goes_to_its_own_hosts_only() {
+        let mut upstream = request("https://Router.example/v1");
+        hooks(grant()).admit(&mut upstream).expect("allowed");
+        assert_eq!(upstream.headers()[header::AUTHORIZATION], "Bearer secret");
+        let mut elsewhere = request("http://cdn.example:8080/a.png");
+        hooks(grant()).admit(&mut elsewhere).expect("allowed");
+        assert!(!elsewhere.headers().contains_key(header::AUTHORIZATION));
+    }
+
+    #[tokio::test]
+    async fn other_hosts_ports_and_schemes_are_refused() {
+        for uri in ["https://evil.example/", "https://router.example:8443/", "http://router.example/"] {
+            assert!(hooks(grant()).admit(&mut request(uri)).is_err(), "{uri}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_grant_is_used_for_one_request() {
+        let mut hooks = hooks(grant());
+        hooks.admit(&mut request("https://router.example/")).expect("allowed");
+        assert!(hooks.admit(&mut request("https://router.example/")).is_err());
+    }
+}

@@ -1,0 +1,548 @@
+//! One request, from its head to the end of its answer.
+//!
+//! The store that works on a request is driven by the very task that serves its connection: no queue, no second task to
+//! wake, and when the client goes away the task's future is dropped, with the store and every upstream call in it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use anyhow::{Result, anyhow};
+use bytes::Bytes;
+use http::uri::{Authority, Scheme};
+use http::{HeaderName, HeaderValue, Request, Response, header};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Either, Full, Limited};
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+use tokio::time::Sleep;
+use wasmtime::AsContextMut as _;
+use wasmtime::component::{Accessor, AccessorTask, HasSelf};
+use wasmtime_wasi_http::handler::{Prepared, Proxy};
+use wasmtime_wasi_http::p3::Request as GuestRequest;
+use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView as _};
+
+use crate::access::Access;
+use crate::error::Refusal;
+use crate::registry::{HandleFunc, Live, Registry, Worker};
+use crate::store::State;
+use crate::tasks::Tasks;
+use crate::telemetry::{self, Level};
+
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const COMPONENTS: HeaderName = HeaderName::from_static("x-components");
+/// Set by us on every request, whatever the client says; Spin's name for it, so that a component reads one header.
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
+/// What components tell the access log; never sent on.
+const LOG_PARAMETERS: HeaderName = HeaderName::from_static("x-log-parameters");
+
+/// What `serve` answers with: the host's own few words, or a component's stream.
+pub type Answer = Either<Full<Bytes>, GuestBody>;
+
+type GuestResponse = Response<UnsyncBoxBody<Bytes, Error>>;
+type Drive = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// What requests need of the process.
+pub struct Desk {
+    pub registry: Arc<Registry>,
+    pub places: Arc<tokio::sync::Semaphore>,
+    pub tasks: Tasks,
+    /// Our own headers on every request and answer; off for a component served alone.
+    pub ours: bool,
+}
+
+/// Serves one request.
+pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>) -> Response<Answer> {
+    let started = Instant::now();
+    let id = request_id(request.headers());
+    let mut access = Access::new(started, &request, &client, &id);
+    match admit_and_start(&desk, &client, request, &id, &mut access).await {
+        Ok((place, drive, head, body_done)) => {
+            wait_for_head(&desk, started, place, drive, head, body_done, &id, access).await
+        }
+        Err(refusal) => refused(refusal, &id, access),
+    }
+}
+
+fn refused(refusal: Refusal, id: &HeaderValue, mut access: Access) -> Response<Answer> {
+    let answer = refusal.answer(id);
+    access.status(answer.status());
+    access.finished();
+    answer.map(Either::Left)
+}
+
+type Started =
+    (tokio::sync::OwnedSemaphorePermit, Drive, oneshot::Receiver<Result<Head, Error>>, Arc<AtomicBool>);
+
+/// The beginning of a component's answer, and who worked on it so far.
+struct Head {
+    response: GuestResponse,
+    components: String,
+}
+
+async fn admit_and_start(
+    desk: &Arc<Desk>,
+    client: &str,
+    request: Request<Incoming>,
+    id: &HeaderValue,
+    access: &mut Access,
+) -> Result<Started, Refusal> {
+    let limits = &desk.registry.config.limits;
+    if request.headers().len() > limits.headers {
+        return Err(Refusal::TooManyHeaders { limit: limits.headers });
+    }
+    if request.body().size_hint().lower() > limits.request_body_bytes {
+        return Err(Refusal::TooLarge { limit: limits.request_body_bytes });
+    }
+    let place = match Arc::clone(&desk.places).try_acquire_owned() {
+        Ok(place) => place,
+        // A moment's crowd waits; a lasting one is told.
+        Err(_) => {
+            let waiting = Arc::clone(&desk.places).acquire_owned();
+            match tokio::time::timeout(std::time::Duration::from_secs(1), waiting).await {
+                Ok(Ok(place)) => place,
+                _ => return Err(Refusal::Busy),
+            }
+        }
+    };
+    let mut worker = desk.registry.worker();
+    worker.served += 1;
+    worker.store.set_epoch_deadline(1);
+    worker.store.data_mut().begin();
+    if let Err(error) = worker.enter().await {
+        access.broken(&worker, &error);
+        return Err(Refusal::Broken);
+    }
+    let (head, wait) = oneshot::channel();
+    let body_done = Arc::new(AtomicBool::new(false));
+    let started = match worker.entry.clone().expect("enter made it live") {
+        Live::Handler(function) => {
+            let (request, io) = guest_request(desk, client, request, id, &mut worker, limits.request_body_bytes);
+            let root = Root { function, request, io: Box::pin(io), head };
+            worker.store.spawn(root)
+        }
+        Live::Incoming(proxy) => {
+            let root = IncomingRoot { proxy, request: stock_request(request), head };
+            worker.store.spawn(root)
+        }
+    };
+    if let Err(error) = started {
+        access.broken(&worker, &anyhow::Error::from(error));
+        return Err(Refusal::Broken);
+    }
+    let drive = Box::pin(drive(Arc::clone(desk), worker, Arc::clone(&body_done)));
+    Ok((place, drive, wait, body_done))
+}
+
+/// The request as the first component sees it.
+fn guest_request(
+    desk: &Desk,
+    client: &str,
+    request: Request<Incoming>,
+    id: &HeaderValue,
+    worker: &mut Worker,
+    limit: u64,
+) -> (GuestRequest, impl Future<Output = Result<(), Error>> + Send + 'static) {
+    let (mut parts, body) = request.into_parts();
+    let authority = parts
+        .uri
+        .authority()
+        .cloned()
+        .or_else(|| parts.headers.get(header::HOST)?.to_str().ok()?.parse::<Authority>().ok());
+    if desk.ours {
+        if let Ok(client) = HeaderValue::from_str(client) {
+            parts.headers.insert(CLIENT_ADDRESS, client);
+        }
+        parts.headers.insert(REQUEST_ID, id.clone());
+        parts.headers.remove(LOG_PARAMETERS);
+    }
+    let headers = FieldMap::new_immutable(worker.store.data_mut().http().hooks, parts.headers);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let body = Limited::new(body, limit).map_err(|error| match error.downcast::<hyper::Error>() {
+        Ok(error) => Error::Hyper(*error),
+        Err(_) => Error::HttpRequestBodySize(None),
+    });
+    GuestRequest::new(
+        parts.method,
+        Some(Scheme::HTTP),
+        authority,
+        parts.uri.into_parts().path_and_query,
+        headers,
+        None,
+        body,
+    )
+}
+
+fn stock_request(mut request: Request<Incoming>) -> wasmtime_wasi_http::handler::Request {
+    // WASI 0.2 wants an authority, which HTTP/1 keeps in a header.
+    if request.uri().authority().is_none() {
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        if let Ok(uri) = format!("http://{host}{path}").parse() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request.map(|body| body.map_err(Error::Hyper).boxed_unsync())
+}
+
+/// The call into the first component, as a task of the store: it goes on while the driver steps out of the event loop to
+/// instantiate somebody.
+struct Root {
+    function: HandleFunc,
+    request: GuestRequest,
+    io: Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>,
+    head: oneshot::Sender<Result<Head, Error>>,
+}
+
+impl AccessorTask<State, HasSelf<State>> for Root {
+    async fn run(self, accessor: &Accessor<State>) -> wasmtime::Result<()> {
+        let Root { function, request, io, head } = self;
+        let request = accessor.with(|mut access| access.data_mut().table().push(request))?;
+        let (answer,) = function.call_concurrent(accessor, (request,)).await?;
+        let answer = accessor.with(|mut access| match answer {
+            Ok(response) => {
+                let response = access.data_mut().table().delete(response)?;
+                let response = response.into_http(&mut access, io)?;
+                wasmtime::error::Ok(Ok(response))
+            }
+            Err(code) => Ok(Err(Error::InternalError(Some(code.to_string())))),
+        })?;
+        finish_root(accessor, head, answer);
+        Ok(())
+    }
+}
+
+fn finish_root(
+    accessor: &Accessor<State>,
+    head: oneshot::Sender<Result<Head, Error>>,
+    answer: Result<GuestResponse, Error>,
+) {
+    accessor.with(|mut access| {
+        let state = access.data_mut();
+        state.root_done = true;
+        let answer = answer.map(|response| Head { response, components: state.components() });
+        // Nobody listens any more when the client has gone.
+        let _ = head.send(answer);
+    });
+}
+
+/// The same for a stock WASI 0.2 component.
+struct IncomingRoot {
+    proxy: Arc<Proxy>,
+    request: wasmtime_wasi_http::handler::Request,
+    head: oneshot::Sender<Result<Head, Error>>,
+}
+
+impl AccessorTask<State, HasSelf<State>> for IncomingRoot {
+    async fn run(self, accessor: &Accessor<State>) -> wasmtime::Result<()> {
+        let IncomingRoot { proxy, request, head } = self;
+        let (answer, wait) = futures::channel::oneshot::channel();
+        let prepared = accessor
+            .with(|mut access| Prepared::new(access.as_context_mut(), &proxy, request, crate::compat::view, answer))?;
+        // The answer's head comes while the call still runs, so both are waited for at once.
+        let send = async {
+            let Ok(answer) = wait.await else { return Ok(()) };
+            let response = answer?;
+            accessor.with(|mut access| {
+                let components = access.data_mut().components();
+                let _ = head.send(Ok(Head { response, components }));
+            });
+            wasmtime::error::Ok(())
+        };
+        let (run, sent) = futures::join!(prepared.run(accessor, std::future::pending()), send);
+        run?;
+        sent?;
+        accessor.with(|mut access| access.data_mut().root_done = true);
+        Ok(())
+    }
+}
+
+/// Why the event loop was left.
+enum Step {
+    Instantiate(usize, oneshot::Sender<()>),
+    Done,
+}
+
+/// Runs a worker's store until its request is over, and gives the worker back.
+async fn drive(desk: Arc<Desk>, mut worker: Worker, body_done: Arc<AtomicBool>) -> Result<()> {
+    loop {
+        let step = worker
+            .store
+            .run_concurrent(async |accessor| {
+                std::future::poll_fn(|cx| {
+                    let (wanted, root_done) = accessor.with(|mut access| {
+                        let state = access.data_mut();
+                        if !state.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
+                            state.driver = Some(cx.waker().clone());
+                        }
+                        (state.wanted.pop(), state.root_done)
+                    });
+                    if let Some((member, done)) = wanted {
+                        return Poll::Ready(Step::Instantiate(member, done));
+                    }
+                    // Work after the answer belongs to the request too: the worker is free when all of it has ended.
+                    if root_done
+                        && body_done.load(Ordering::Relaxed)
+                        && accessor.poll_no_interesting_tasks(cx).is_ready()
+                    {
+                        return Poll::Ready(Step::Done);
+                    }
+                    Poll::Pending
+                })
+                .await
+            })
+            .await;
+        match step {
+            Ok(Step::Instantiate(member, done)) => {
+                if worker.store.data().live[member].is_none()
+                    && let Err(error) = worker.instantiate(member).await
+                {
+                    return Err(broken(&worker, error));
+                }
+                let _ = done.send(());
+            }
+            Ok(Step::Done) => {
+                say(&worker);
+                desk.registry.give_back(worker);
+                return Ok(());
+            }
+            Err(error) => return Err(broken(&worker, anyhow::Error::from(error))),
+        }
+    }
+}
+
+/// What went wrong, with the name of the component in which it did and what that one printed.
+fn broken(worker: &Worker, error: anyhow::Error) -> anyhow::Error {
+    let snapshot = &worker.generation.snapshot;
+    let culprit = error.downcast_ref::<wasmtime::WasmBacktrace>().and_then(|trace| {
+        let place = trace.frames().first()?.module().image_range().start;
+        snapshot.members.iter().find(|member| member.loaded.code.image_range().contains(&place))
+    });
+    let name = culprit.map_or("a component", |member| member.loaded.name.as_str());
+    let cause = error.root_cause().to_string();
+    let printed = worker.store.data().output.take().map(|text| format!("; it printed: {text}")).unwrap_or_default();
+    anyhow!("`{name}` broke off: {cause}{printed}")
+}
+
+/// Logs what components printed.
+fn say(worker: &Worker) {
+    if telemetry::enabled(Level::Info)
+        && let Some(text) = worker.store.data().output.take()
+    {
+        telemetry::line(Level::Info, "printed by a component", &[("text", (&text).into())]);
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one caller; they are what a running request is made of")]
+async fn wait_for_head(
+    desk: &Arc<Desk>,
+    started: Instant,
+    place: tokio::sync::OwnedSemaphorePermit,
+    mut drive: Drive,
+    mut head: oneshot::Receiver<Result<Head, Error>>,
+    body_done: Arc<AtomicBool>,
+    id: &HeaderValue,
+    mut access: Access,
+) -> Response<Answer> {
+    let deadline = started + desk.registry.config.limits.request();
+    let mut deadline = Box::pin(tokio::time::sleep_until(deadline.into()));
+    enum Event {
+        Head(Result<Head, Error>),
+        Broken(anyhow::Error),
+        Late,
+    }
+    let mut ended = false;
+    let event = std::future::poll_fn(|cx| {
+        if !ended {
+            match drive.as_mut().poll(cx) {
+                Poll::Ready(Ok(())) => ended = true,
+                Poll::Ready(Err(error)) => return Poll::Ready(Event::Broken(error)),
+                Poll::Pending => {}
+            }
+        }
+        match Pin::new(&mut head).poll(cx) {
+            Poll::Ready(Ok(head)) => return Poll::Ready(Event::Head(head)),
+            Poll::Ready(Err(_)) => return Poll::Ready(Event::Broken(anyhow!("the first component gave no answer"))),
+            Poll::Pending => {}
+        }
+        deadline.as_mut().poll(cx).map(|()| Event::Late)
+    })
+    .await;
+    match event {
+        Event::Head(Ok(Head { response, components })) => {
+            let (mut parts, body) = response.into_parts();
+            if let Some(parameters) = parts.headers.remove(LOG_PARAMETERS) {
+                access.parameters(&parameters);
+            }
+            access.status(parts.status);
+            if desk.ours {
+                parts.headers.entry(REQUEST_ID).or_insert_with(|| id.clone());
+                if let Ok(components) = HeaderValue::from_str(&components) {
+                    parts.headers.insert(COMPONENTS, components);
+                }
+            }
+            access.components(components);
+            let left = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+            let drive = (!ended).then_some(drive);
+            let body = GuestBody {
+                body,
+                drive,
+                body_done,
+                left,
+                deadline,
+                access,
+                desk: Arc::clone(desk),
+                place: Some(place),
+                over: false,
+            };
+            Response::from_parts(parts, Either::Right(body))
+        }
+        Event::Head(Err(error)) => {
+            access.failure("a component answered with an error", &anyhow!(error.to_string()));
+            refused(Refusal::Broken, id, access)
+        }
+        Event::Broken(error) => {
+            access.failure("a component broke off", &error);
+            refused(Refusal::Broken, id, access)
+        }
+        Event::Late => {
+            access.failure("the request took too long", &anyhow!("`limits.request_ms` passed"));
+            refused(Refusal::Timeout, id, access)
+        }
+    }
+}
+
+/// A component's answer as it streams out, with the store that makes it: polling the one drives the other.
+pub struct GuestBody {
+    body: UnsyncBoxBody<Bytes, Error>,
+    drive: Option<Drive>,
+    body_done: Arc<AtomicBool>,
+    /// Bytes still owed by `content-length`.
+    left: Option<u64>,
+    deadline: Pin<Box<Sleep>>,
+    access: Access,
+    desk: Arc<Desk>,
+    place: Option<tokio::sync::OwnedSemaphorePermit>,
+    over: bool,
+}
+
+impl GuestBody {
+    /// Lets the store finish what follows the answer, without the client.
+    fn wind_up(&mut self) {
+        self.body_done.store(true, Ordering::Relaxed);
+        if self.over {
+            return;
+        }
+        self.over = true;
+        self.access.finished();
+        let Some(mut drive) = self.drive.take() else { return };
+        let mut nobody = Context::from_waker(std::task::Waker::noop());
+        // Most are done with the last byte.
+        match drive.as_mut().poll(&mut nobody) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => self.access.failure("a component broke off after its answer", &error),
+            Poll::Pending => {
+                let place = self.place.take();
+                let limit = self.desk.registry.config.limits.request();
+                self.desk.tasks.spawn(async move {
+                    if let Ok(Err(error)) = tokio::time::timeout(limit, drive).await {
+                        let error = error.to_string();
+                        telemetry::line(
+                            Level::Error,
+                            "a component broke off after its answer",
+                            &[("error", (&error).into())],
+                        );
+                    }
+                    drop(place);
+                });
+            }
+        }
+    }
+}
+
+impl http_body::Body for GuestBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        let mut broken = None;
+        if let Some(drive) = &mut this.drive
+            && let Poll::Ready(ended) = drive.as_mut().poll(cx)
+        {
+            this.drive = None;
+            broken = ended.err();
+        }
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    this.access.sent(data.len());
+                    if let Some(left) = &mut this.left {
+                        *left = left.saturating_sub(data.len() as u64);
+                    }
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.access.failure("an answer broke off", &anyhow!(error.to_string()));
+                Poll::Ready(Some(Err(error)))
+            }
+            Poll::Ready(None) => {
+                this.wind_up();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                if let Some(error) = broken {
+                    this.access.failure("a component broke off in its answer", &error);
+                    return Poll::Ready(Some(Err(Error::HttpResponseIncomplete)));
+                }
+                if this.deadline.as_mut().poll(cx).is_ready() {
+                    this.access.failure("the answer took too long", &anyhow!("`limits.request_ms` passed"));
+                    return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for GuestBody {
+    fn drop(&mut self) {
+        // hyper does not ask for the end once `content-length` is met.
+        if self.left == Some(0) || self.body.is_end_stream() {
+            self.wind_up();
+        }
+        // Otherwise the client has gone: what is left of the drive is dropped here, and cancels everything below.
+    }
+}
+
+/// The client's own id where it is a sane one, a new one otherwise.
+fn request_id(headers: &http::HeaderMap) -> HeaderValue {
+    if let Some(theirs) = headers.get(REQUEST_ID) {
+        let bytes = theirs.as_bytes();
+        let sane = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if (1..=64).contains(&bytes.len()) && bytes.iter().all(sane) {
+            return theirs.clone();
+        }
+    }
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    static SEED: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| {
+        use std::hash::{BuildHasher as _, Hasher as _};
+        std::hash::RandomState::new().build_hasher().finish()
+    });
+    // Unique within and across processes; not a secret.
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mixed = (count ^ *SEED).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ *SEED;
+    HeaderValue::try_from(format!("{mixed:016x}{count:08x}")).expect("hex is a header value")
+}

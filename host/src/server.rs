@@ -1,0 +1,130 @@
+//! Connections in, answers out, and an orderly end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use crate::registry::Registry;
+use crate::request::{self, Desk};
+use crate::tasks::Tasks;
+use crate::telemetry::{self, Level};
+
+/// hyper's own smallest allows 8 KiB heads; bearer tokens, cookies and trace headers together stay well below this.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// A server that listens. Lives until [`Server::run`] returns.
+pub struct Server {
+    listener: TcpListener,
+    desk: Arc<Desk>,
+}
+
+/// How the server is told to end.
+#[derive(Clone)]
+pub struct Stop {
+    sender: Arc<watch::Sender<bool>>,
+    receiver: watch::Receiver<bool>,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        let (sender, receiver) = watch::channel(false);
+        Self { sender: Arc::new(sender), receiver }
+    }
+}
+
+impl Stop {
+    /// Running requests and streams end; nothing new begins.
+    pub fn stop(&self) {
+        self.sender.send_replace(true);
+    }
+
+    async fn told(&self) {
+        let mut receiver = self.receiver.clone();
+        // The sender is part of `self`, so waiting cannot fail.
+        let _ = receiver.wait_for(|stop| *stop).await;
+    }
+}
+
+impl Server {
+    /// Binds, and says where on the first line of stderr.
+    pub async fn bind(registry: Arc<Registry>, ours: bool) -> Result<Self> {
+        let listen = registry.config.listen;
+        let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
+        let places = Arc::new(Semaphore::new(registry.config.limits.concurrent_requests));
+        Ok(Self { listener, desk: Arc::new(Desk { registry, places, tasks: Tasks::default(), ours }) })
+    }
+
+    pub fn address(&self) -> Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    /// Serves until told to stop and everything that runs has ended, or `limits.shutdown_ms` has passed.
+    pub async fn run(self, stop: Stop) -> Result<()> {
+        let Server { listener, desk } = self;
+        let connections = Tasks::default();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stop.told() => break,
+            };
+            match accepted {
+                Ok((stream, client)) => connections.spawn(connection(Arc::clone(&desk), stream, client, stop.clone())),
+                Err(error) => {
+                    // Out of descriptors, most likely: those in use come back as requests end.
+                    let error = error.to_string();
+                    telemetry::line(Level::Warn, "a connection was not accepted", &[("error", (&error).into())]);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        drop(listener);
+        let wait = Duration::from_millis(desk.registry.config.limits.shutdown_ms);
+        let ended = async {
+            connections.ended().await;
+            desk.tasks.ended().await;
+        };
+        if tokio::time::timeout(wait, ended).await.is_err() {
+            telemetry::line(Level::Warn, "requests were still running when `limits.shutdown_ms` passed", &[]);
+        }
+        Ok(())
+    }
+}
+
+async fn connection(desk: Arc<Desk>, stream: TcpStream, client: SocketAddr, stop: Stop) {
+    // Without it the end of an answer waits for the peer's delayed acknowledgement, 40 ms.
+    let _ = stream.set_nodelay(true);
+    let limits = &desk.registry.config.limits;
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(limits.header_ms))
+        .max_headers(limits.headers.saturating_add(1))
+        .max_buf_size(MAX_HEAD_BYTES)
+        .half_close(false);
+    let client: Arc<str> = client.to_string().into();
+    let service = service_fn(|request| {
+        let (desk, client) = (Arc::clone(&desk), Arc::clone(&client));
+        async move { Ok::<_, Infallible>(request::serve(desk, client, request).await) }
+    });
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.told() => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+    };
+    if let Err(error) = ended
+        && telemetry::enabled(Level::Debug)
+    {
+        let error = error.to_string();
+        telemetry::line(Level::Debug, "a connection ended early", &[("error", (&error).into())]);
+    }
+}
