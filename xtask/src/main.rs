@@ -1,1 +1,35 @@
-fn main() {}
+//! `cargo xtask COMMAND`: everything about the project that is done by a machine and is not the host.
+
+use anyhow::bail;
+
+const USAGE: &str = "\
+cargo xtask components [NAME...]   build the components (all, or those named) into target/components and target/plugs
+cargo xtask compose                plug them together into target/composed
+cargo xtask sizes                  print how large they are, and fail where one is too large
+cargo xtask check                  formatting and lints, native and wasm
+cargo xtask test                   build everything and run every test
+cargo xtask bench [SECONDS]        requests per second and CPU of POST /llm, beside a native proxy
+cargo xtask standin [OPTION...]    a stand-in Hugging Face (--listen ADDRESS, --key TOKEN, --unserved MODEL)";
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    match command.as_str() {
+        "components" => xtask::components::build(&rest),
+        "compose" => xtask::compose::all(),
+        "sizes" => xtask::sizes::print(),
+        "check" => xtask::check::all(),
+        "test" => xtask::test::all(),
+        "bench" => xtask::bench::run(&rest),
+        "standin" => standin::cli::run(rest.into_iter()),
+        // What `bench` starts as processes of their own.
+        "bench-load" => xtask::bench::load::run(&rest),
+        "bench-proxy" => xtask::bench::proxy::run(&rest),
+        "" | "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("`{other}` is not a command\n\n{USAGE}"),
+    }
+}

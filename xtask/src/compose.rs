@@ -1,0 +1,162 @@
+//! `compose`: components plugged together, for runtimes that link nothing themselves.
+//!
+//! `target/composed/NAME.wasm` is a capability with its providers, for `spin.toml`; settings stay an import. And
+//! `target/composed/hybrid-ai.wasm` is everything in one, settings from the environment.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use wac_graph::{CompositionGraph, EncodeOptions, NodeId};
+
+use crate::chains::{Chains, HANDLER, unversioned};
+use crate::tree;
+use crate::wasm::{self, Outline};
+
+const SETTINGS: &str = "wasi:config/store";
+/// What serves settings where the runtime does not.
+const SETTINGS_PLUG: &str = "config-env";
+/// Types alone: there is nothing behind it that anybody could plug in.
+const TYPES: &str = "hybrid:types/types";
+
+pub fn all() -> anyhow::Result<()> {
+    let parts = Parts::read()?;
+    let front = parts.chains.links(HANDLER);
+    let last = front.last().context("somebody must answer wasi:http/handler")?;
+    for import in &parts.outlines[last].imports {
+        let interface = unversioned(import);
+        if is_plugged(interface, false) {
+            let name = parts.provider(interface, last)?;
+            parts.write(name, name, interface, false)?;
+        }
+    }
+    parts.write("hybrid-ai", &front[0], HANDLER, true)
+}
+
+/// Where the composed files are.
+pub fn file(name: &str) -> PathBuf {
+    tree::target().join("composed").join(format!("{name}.wasm"))
+}
+
+/// Whether an import is answered by another component, rather than by the runtime.
+fn is_plugged(interface: &str, settings_too: bool) -> bool {
+    interface == HANDLER
+        || (interface == SETTINGS && settings_too)
+        || (!interface.starts_with("wasi:") && interface != TYPES)
+}
+
+/// The built components, before anything is plugged.
+struct Parts {
+    chains: Chains,
+    files: HashMap<String, PathBuf>,
+    outlines: BTreeMap<String, Outline>,
+}
+
+impl Parts {
+    fn read() -> anyhow::Result<Parts> {
+        let mut parts = Parts { chains: Chains::read()?, files: HashMap::new(), outlines: BTreeMap::new() };
+        for guest in tree::guests()? {
+            parts.outlines.insert(guest.name.clone(), Outline::of(&guest.file())?);
+            parts.files.insert(guest.name.clone(), guest.file());
+        }
+        Ok(parts)
+    }
+
+    /// Who answers when `importer` asks for `interface`.
+    fn provider(&self, interface: &str, importer: &str) -> anyhow::Result<&str> {
+        if !self.chains.links(interface).is_empty() {
+            return self.chains.next(interface, importer).with_context(|| {
+                format!("`{importer}` is the end of the chain of {interface}, and asks for a next link")
+            });
+        }
+        let mut offering = self
+            .outlines
+            .iter()
+            .filter(|(_, outline)| outline.exports.iter().any(|export| unversioned(export) == interface))
+            .map(|(name, _)| name.as_str());
+        match (offering.next(), offering.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) => bail!("nobody offers {interface}, which `{importer}` asks for"),
+            (Some(one), Some(other)) => {
+                bail!("`{one}` and `{other}` both offer {interface}; give it a chain in host/default.toml")
+            }
+        }
+    }
+
+    /// Plugs everything that `name` needs into it, and writes what exports `interface` as `target/composed/OUTPUT.wasm`.
+    fn write(&self, output: &str, name: &str, interface: &str, settings_too: bool) -> anyhow::Result<()> {
+        let mut making = Making {
+            parts: self,
+            graph: CompositionGraph::new(),
+            made: HashMap::new(),
+            open: Vec::new(),
+            settings_too,
+        };
+        let instance = making.instance(name)?;
+        let export = making.export_of(name, interface)?;
+        let alias = making.graph.alias_instance_export(instance, &export)?;
+        making.graph.export(alias, &export)?;
+        let bytes = making.graph.encode(EncodeOptions::default()).with_context(|| format!("composing `{output}`"))?;
+        let path = file(output);
+        let changed = tree::put(&path, &bytes)?;
+        let left = Outline::of(&path)?.imports;
+        if let Some(import) = left.iter().find(|import| is_plugged(unversioned(import), settings_too)) {
+            std::fs::remove_file(&path)?;
+            bail!("`{output}` is left with the import {import}, which nothing answers");
+        }
+        if changed {
+            eprintln!("{} ({} KB)", path.strip_prefix(tree::root())?.display(), bytes.len() / 1000);
+        }
+        Ok(())
+    }
+}
+
+/// One composed file in the making. Each component is in it once, however many ask it.
+struct Making<'a> {
+    parts: &'a Parts,
+    graph: CompositionGraph,
+    made: HashMap<String, NodeId>,
+    /// Those whose imports are being answered, outermost first.
+    open: Vec<String>,
+    settings_too: bool,
+}
+
+impl Making<'_> {
+    fn instance(&mut self, name: &str) -> anyhow::Result<NodeId> {
+        if let Some(made) = self.made.get(name) {
+            return Ok(*made);
+        }
+        ensure!(!self.open.iter().any(|open| open == name), "`{name}` asks itself, by way of {}", self.open.join(", "));
+        self.open.push(name.to_owned());
+        let path = self.parts.files.get(name).with_context(|| format!("there is no component `{name}`"))?;
+        let package = wasm::package(path, &format!("hybrid:{name}"), self.graph.types_mut())?;
+        let package = self.graph.register_package(package)?;
+        let mut answers = Vec::new();
+        for import in &self.parts.outlines[name].imports {
+            let interface = unversioned(import);
+            if is_plugged(interface, self.settings_too) {
+                let provider =
+                    if interface == SETTINGS { SETTINGS_PLUG } else { self.parts.provider(interface, name)? };
+                let instance = self.instance(provider)?;
+                let export = self.export_of(provider, interface)?;
+                answers.push((import.clone(), self.graph.alias_instance_export(instance, &export)?));
+            }
+        }
+        let instance = self.graph.instantiate(package);
+        for (import, answer) in answers {
+            self.graph
+                .set_instantiation_argument(instance, &import, answer)
+                .map_err(|error| anyhow!("{import} of `{name}`: {:#}", anyhow::Error::from(error)))?;
+        }
+        self.open.pop();
+        self.made.insert(name.to_owned(), instance);
+        Ok(instance)
+    }
+
+    /// The interface by the name, version and all, that the component exports it under.
+    fn export_of(&self, name: &str, interface: &str) -> anyhow::Result<String> {
+        let exports = &self.parts.outlines[name].exports;
+        let export = exports.iter().find(|export| unversioned(export) == interface);
+        export.cloned().with_context(|| format!("`{name}` does not export {interface}"))
+    }
+}

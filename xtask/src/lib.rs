@@ -1,0 +1,13 @@
+//! What `cargo xtask` can do, one module for each command, and what its tests look at.
+
+pub mod bench;
+pub mod chains;
+pub mod check;
+pub mod components;
+pub mod compose;
+pub mod process;
+pub mod sizes;
+pub mod spin;
+pub mod test;
+pub mod tree;
+pub mod wasm;

@@ -1,0 +1,61 @@
+//! `test`: everything that can tell whether the project keeps its promises, in one go.
+
+use crate::process::{cargo, program, run};
+use crate::{check, components, compose, sizes, tree};
+
+pub fn all() -> anyhow::Result<()> {
+    check::all()?;
+    components::build(&[])?;
+    compose::all()?;
+    sizes::print()?;
+    // In release: wasmtime compiles components many times faster there, and is built once.
+    run(cargo().args(["test", "--release", "-p", "hybrid-ai", "-p", "contract", "-p", "standin", "-p", "xtask"]))?;
+    // The components' plain functions, natively.
+    let mut guests = cargo();
+    guests.args(["test", "--lib", "-p", "hybrid-guest"]);
+    for package in libraries()? {
+        guests.args(["-p", &package]);
+    }
+    for guest in tree::guests()? {
+        guests.args(["-p", &guest.package]);
+    }
+    run(&mut guests)?;
+    app()
+}
+
+/// The packages under `lib`, beside the guests' own crate.
+fn libraries() -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(tree::root().join("lib"))? {
+        let manifest = entry?.path().join("Cargo.toml");
+        if manifest.is_file() {
+            let all: toml::Table = tree::read(&manifest)?.parse()?;
+            if let Some(name) = all["package"]["name"].as_str().filter(|name| *name != "hybrid-guest") {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The scripts of the app's package that are checks, in the order in which they say the most soonest.
+const APP_CHECKS: &[&str] = &["typecheck", "lint", "test"];
+
+fn app() -> anyhow::Result<()> {
+    let folder = tree::root().join("mobile_client");
+    if !folder.is_dir() {
+        eprintln!("\n=== SKIPPED: the app's tests, for there is no mobile_client ===");
+        return Ok(());
+    }
+    let package: serde_json::Value = serde_json::from_str(&tree::read(&folder.join("package.json"))?)?;
+    run(program("npm").arg("ci").current_dir(&folder))?;
+    for script in APP_CHECKS {
+        if package["scripts"].get(script).is_none() {
+            eprintln!("\n=== SKIPPED: the app has no script `{script}` ===");
+            continue;
+        }
+        run(program("npm").args(["run", script]).current_dir(&folder))?;
+    }
+    Ok(())
+}
