@@ -4,6 +4,7 @@
 pub mod bytes;
 pub mod chain;
 pub mod settings;
+pub mod time;
 
 mod bindings {
     use spin_sdk::wit_bindgen;
