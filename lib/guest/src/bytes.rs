@@ -51,9 +51,18 @@ pub async fn whole(body: StreamReader<u8>, most: usize) -> Result<Vec<u8>, TooLo
 }
 
 /// Sends `bytes` while the component goes on with something else, or after it has answered.
-pub fn send(mut to: StreamWriter<u8>, bytes: Vec<u8>) {
+pub fn send(to: StreamWriter<u8>, bytes: Vec<u8>) {
+    send_pieces(to, std::iter::once(bytes));
+}
+
+/// As `send`, piece by piece; each is made when the one before it is gone.
+pub fn send_pieces(mut to: StreamWriter<u8>, pieces: impl Iterator<Item = Vec<u8>> + 'static) {
     spin_sdk::wit_bindgen::spawn(async move {
-        // What comes back unsent, nobody wanted.
-        drop(to.write_all(bytes).await);
+        for piece in pieces {
+            // What comes back unsent, nobody wants.
+            if !to.write_all(piece).await.is_empty() {
+                break;
+            }
+        }
     });
 }
