@@ -1,1 +1,179 @@
-//! To be written.
+//! Embedded stand-ins, so that every capability answers with no key and no network.
+//!
+//! None of them is a model's work, and each answer says so (`placeholder`). What has another name is handed on to the next
+//! link of the chain. The time of the budget is not looked at: each answers within a fraction of a second.
+
+mod draw;
+mod echo;
+mod hashed_words;
+mod pattern;
+mod segments;
+mod tint;
+mod tone;
+
+#[expect(unsafe_code, reason = "generated")]
+mod bindings {
+    use spin_sdk::wit_bindgen;
+
+    use super::Local;
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "hybrid:worlds/provider",
+        runtime_path: "spin_sdk::wit_bindgen::rt",
+        with: { "hybrid:types/types@0.1.0": hybrid_guest::types },
+        generate_all,
+    });
+    export!(Local);
+}
+
+use bindings::exports::hybrid::inference::inference as own;
+use bindings::hybrid::inference::inference as next;
+use bindings::wit_stream;
+use hybrid_guest::bytes;
+use hybrid_guest::types::{Budget, Conversation, Error, Media, PicturePrompt, Reason, Served, Token};
+use spin_sdk::wit_bindgen::{StreamReader, StreamResult, spawn};
+
+/// A picture of 40 megapixels is refused by its pixels; this is what one may weigh before they are counted.
+const MAX_PICTURE_BYTES: usize = 32 * 1024 * 1024;
+/// What is read of a recording at once: two seconds at 16 kHz.
+const PIECE: usize = 64 * 1024;
+
+struct Local;
+
+impl own::Guest for Local {
+    async fn speak(model: String, input: own::SpeechInput, within: Budget) -> Result<own::Sound, Error> {
+        if model != tone::MODEL {
+            let input = next::SpeechInput { text: input.text, speaker_id: input.speaker_id, speed: input.speed };
+            let sound = next::speak(model, input, within).await?;
+            return Ok(own::Sound { audio: sound.audio, served: sound.served });
+        }
+        let mut tune = tone::Tune::of(&input.text, input.speaker_id, input.speed);
+        let (mut to, body) = wit_stream::new();
+        spawn(async move {
+            let mut piece = tune.header().to_vec();
+            // What comes back unsent, nobody wanted.
+            while to.write_all(piece).await.is_empty() {
+                match tune.piece() {
+                    Some(samples) => piece = samples,
+                    None => break,
+                }
+            }
+        });
+        Ok(own::Sound { audio: media("audio/wav", body), served: served(model) })
+    }
+
+    async fn transcribe(model: String, input: own::Recording, within: Budget) -> Result<own::Transcript, Error> {
+        if model != segments::MODEL {
+            let input = next::Recording { audio: input.audio, language: input.language };
+            let found = next::transcribe(model, input, within).await?;
+            return Ok(own::Transcript {
+                text: found.text,
+                language: found.language,
+                confidence: found.confidence,
+                duration: found.duration,
+                segments: found.segments,
+                served: found.served,
+            });
+        }
+        let heard = listen(input.audio.body).await?;
+        Ok(own::Transcript {
+            text: String::new(),
+            language: input.language,
+            confidence: None,
+            duration: Some(heard.duration),
+            segments: heard.segments,
+            served: served(model),
+        })
+    }
+
+    async fn draw(model: String, prompt: PicturePrompt, within: Budget) -> Result<own::Picture, Error> {
+        if model != pattern::MODEL {
+            let picture = next::draw(model, prompt, within).await?;
+            return Ok(own::Picture { image: picture.image, served: picture.served });
+        }
+        let png = pattern::png(&prompt.text, prompt.seed, prompt.width, prompt.height)?;
+        Ok(own::Picture { image: whole("image/png", png), served: served(model) })
+    }
+
+    async fn edit(model: String, input: own::EditInput, within: Budget) -> Result<own::Picture, Error> {
+        let own::EditInput { prompt, image, mask, strength } = input;
+        if model != tint::MODEL {
+            let picture = next::edit(model, next::EditInput { prompt, image, mask, strength }, within).await?;
+            return Ok(own::Picture { image: picture.image, served: picture.served });
+        }
+        let too_large = |_| Reason::TooLarge(format!("pictures of at most {MAX_PICTURE_BYTES} bytes"));
+        let image = bytes::whole(image.body, MAX_PICTURE_BYTES).await.map_err(too_large)?;
+        let mask = match mask {
+            Some(mask) => Some(bytes::whole(mask.body, MAX_PICTURE_BYTES).await.map_err(too_large)?),
+            None => None,
+        };
+        let png = tint::png(image, mask, &prompt.text, prompt.seed, strength)?;
+        Ok(own::Picture { image: whole("image/png", png), served: served(model) })
+    }
+
+    async fn chat(model: String, input: Conversation, within: Budget) -> Result<own::ChatAnswer, Error> {
+        if model != echo::MODEL {
+            let answer = next::chat(model, input, within).await?;
+            return Ok(own::ChatAnswer { completion: answer.completion, served: answer.served });
+        }
+        Ok(own::ChatAnswer { completion: echo::answer(&input).whole(), served: served(model) })
+    }
+
+    async fn chat_stream(model: String, input: Conversation, within: Budget) -> Result<own::ChatTokens, Error> {
+        if model != echo::MODEL {
+            let answer = next::chat_stream(model, input, within).await?;
+            return Ok(own::ChatTokens { tokens: answer.tokens, served: answer.served });
+        }
+        let words: Vec<Token> = echo::answer(&input).pieces();
+        let (mut to, tokens) = wit_stream::new();
+        spawn(async move { drop(to.write_all(words).await) });
+        Ok(own::ChatTokens { tokens, served: served(model) })
+    }
+
+    async fn embed(model: String, texts: Vec<String>, within: Budget) -> Result<own::Vectors, Error> {
+        if model != hashed_words::MODEL {
+            let found = next::embed(model, texts, within).await?;
+            return Ok(own::Vectors {
+                dimension: found.dimension,
+                values: found.values,
+                tokens: found.tokens,
+                served: found.served,
+            });
+        }
+        let numbers: Vec<f32> = texts.iter().flat_map(|text| hashed_words::vector(text)).collect();
+        let tokens = texts.iter().map(|text| hashed_words::words(text).count() as u32).sum();
+        let (mut to, values) = wit_stream::new();
+        spawn(async move { drop(to.write_all(numbers).await) });
+        let dimension = hashed_words::DIMENSION as u32;
+        Ok(own::Vectors { dimension, values, tokens: Some(tokens), served: served(model) })
+    }
+}
+
+async fn listen(mut recording: StreamReader<u8>) -> Result<segments::Heard, Reason> {
+    let mut listener = segments::Listener::default();
+    let mut piece = Vec::with_capacity(PIECE);
+    loop {
+        let (result, filled) = recording.read(piece).await;
+        listener.hear(&filled)?;
+        piece = filled;
+        piece.clear();
+        if !matches!(result, StreamResult::Complete(_)) {
+            return listener.heard();
+        }
+    }
+}
+
+fn served(model: String) -> Served {
+    Served { model, provider: "local".to_owned(), attempts: 1, fallback_index: 0, placeholder: true }
+}
+
+fn media(content_type: &str, body: StreamReader<u8>) -> Media {
+    Media { content_type: content_type.to_owned(), body }
+}
+
+fn whole(content_type: &str, contents: Vec<u8>) -> Media {
+    let (to, body) = wit_stream::new();
+    bytes::send(to, contents);
+    media(content_type, body)
+}
