@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::anyhow;
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
 use http::{HeaderName, HeaderValue, Request, Response, header};
@@ -43,7 +43,14 @@ const LOG_PARAMETERS: HeaderName = HeaderName::from_static("x-log-parameters");
 pub type Answer = Either<Full<Bytes>, GuestBody>;
 
 type GuestResponse = Response<UnsyncBoxBody<Bytes, Error>>;
-type Drive = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+type Drive = Pin<Box<dyn Future<Output = Result<(), Broken>> + Send>>;
+
+/// A component broke off, and took its store with it.
+struct Broken {
+    error: anyhow::Error,
+    /// Who worked on the request until then.
+    components: String,
+}
 
 /// What requests need of the process.
 pub struct Desk {
@@ -267,7 +274,7 @@ enum Step {
 }
 
 /// Runs a worker's store until its request is over, and gives the worker back.
-async fn drive(desk: Arc<Desk>, mut worker: Worker, body_done: Arc<AtomicBool>) -> Result<()> {
+async fn drive(desk: Arc<Desk>, mut worker: Worker, body_done: Arc<AtomicBool>) -> Result<(), Broken> {
     loop {
         let step = worker
             .store
@@ -300,7 +307,7 @@ async fn drive(desk: Arc<Desk>, mut worker: Worker, body_done: Arc<AtomicBool>) 
                 if worker.store.data().live[member].is_none()
                     && let Err(error) = worker.instantiate(member).await
                 {
-                    return Err(broken(&worker, error));
+                    return Err(broken(&worker, &error));
                 }
                 let _ = done.send(());
             }
@@ -309,13 +316,13 @@ async fn drive(desk: Arc<Desk>, mut worker: Worker, body_done: Arc<AtomicBool>) 
                 desk.registry.give_back(worker);
                 return Ok(());
             }
-            Err(error) => return Err(broken(&worker, anyhow::Error::from(error))),
+            Err(error) => return Err(broken(&worker, &anyhow::Error::from(error))),
         }
     }
 }
 
 /// What went wrong, with the name of the component in which it did and what that one printed.
-fn broken(worker: &Worker, error: anyhow::Error) -> anyhow::Error {
+fn broken(worker: &Worker, error: &anyhow::Error) -> Broken {
     let snapshot = &worker.generation.snapshot;
     let culprit = error.downcast_ref::<wasmtime::WasmBacktrace>().and_then(|trace| {
         let place = trace.frames().first()?.module().image_range().start;
@@ -324,7 +331,7 @@ fn broken(worker: &Worker, error: anyhow::Error) -> anyhow::Error {
     let name = culprit.map_or("a component", |member| member.loaded.name.as_str());
     let cause = error.root_cause().to_string();
     let printed = worker.store.data().output.take().map(|text| format!("; it printed: {text}")).unwrap_or_default();
-    anyhow!("`{name}` broke off: {cause}{printed}")
+    Broken { error: anyhow!("`{name}` broke off: {cause}{printed}"), components: worker.store.data().components() }
 }
 
 /// Logs what components printed.
@@ -351,7 +358,8 @@ async fn wait_for_head(
     let mut deadline = Box::pin(tokio::time::sleep_until(deadline.into()));
     enum Event {
         Head(Result<Head, Error>),
-        Broken(anyhow::Error),
+        Broken(Broken),
+        Silent,
         Late,
     }
     let mut ended = false;
@@ -365,7 +373,7 @@ async fn wait_for_head(
         }
         match Pin::new(&mut head).poll(cx) {
             Poll::Ready(Ok(head)) => return Poll::Ready(Event::Head(head)),
-            Poll::Ready(Err(_)) => return Poll::Ready(Event::Broken(anyhow!("the first component gave no answer"))),
+            Poll::Ready(Err(_)) => return Poll::Ready(Event::Silent),
             Poll::Pending => {}
         }
         deadline.as_mut().poll(cx).map(|()| Event::Late)
@@ -396,6 +404,7 @@ async fn wait_for_head(
                 access,
                 desk: Arc::clone(desk),
                 place: Some(place),
+                broken: None,
                 over: false,
             };
             Response::from_parts(parts, Either::Right(body))
@@ -404,8 +413,13 @@ async fn wait_for_head(
             access.failure("a component answered with an error", &anyhow!(error.to_string()));
             refused(Refusal::Broken, id, access)
         }
-        Event::Broken(error) => {
+        Event::Broken(Broken { error, components }) => {
             access.failure("a component broke off", &error);
+            access.components(components);
+            refused(Refusal::Broken, id, access)
+        }
+        Event::Silent => {
+            access.failure("a component gave no answer", &anyhow!("its call ended without one"));
             refused(Refusal::Broken, id, access)
         }
         Event::Late => {
@@ -426,6 +440,8 @@ pub struct GuestBody {
     access: Access,
     desk: Arc<Desk>,
     place: Option<tokio::sync::OwnedSemaphorePermit>,
+    /// The store broke; what it had sent before still goes out, and then an error.
+    broken: Option<Broken>,
     over: bool,
 }
 
@@ -443,13 +459,15 @@ impl GuestBody {
         // Most are done with the last byte.
         match drive.as_mut().poll(&mut nobody) {
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => self.access.failure("a component broke off after its answer", &error),
+            Poll::Ready(Err(Broken { error, .. })) => {
+                self.access.failure("a component broke off after its answer", &error);
+            }
             Poll::Pending => {
                 let place = self.place.take();
                 let limit = self.desk.registry.config.limits.request();
                 self.desk.tasks.spawn(async move {
-                    if let Ok(Err(error)) = tokio::time::timeout(limit, drive).await {
-                        let error = error.to_string();
+                    if let Ok(Err(broken)) = tokio::time::timeout(limit, drive).await {
+                        let error = broken.error.to_string();
                         telemetry::line(
                             Level::Error,
                             "a component broke off after its answer",
@@ -469,12 +487,11 @@ impl http_body::Body for GuestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        let mut broken = None;
         if let Some(drive) = &mut this.drive
             && let Poll::Ready(ended) = drive.as_mut().poll(cx)
         {
             this.drive = None;
-            broken = ended.err();
+            this.broken = ended.err();
         }
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -490,15 +507,18 @@ impl http_body::Body for GuestBody {
                 this.access.failure("an answer broke off", &anyhow!(error.to_string()));
                 Poll::Ready(Some(Err(error)))
             }
+            // A broken store closes the body too, and that must not look like its end.
+            Poll::Ready(None) | Poll::Pending if this.broken.is_some() => {
+                if let Some(Broken { error, .. }) = this.broken.take() {
+                    this.access.failure("a component broke off in its answer", &error);
+                }
+                Poll::Ready(Some(Err(Error::HttpResponseIncomplete)))
+            }
             Poll::Ready(None) => {
                 this.wind_up();
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                if let Some(error) = broken {
-                    this.access.failure("a component broke off in its answer", &error);
-                    return Poll::Ready(Some(Err(Error::HttpResponseIncomplete)));
-                }
                 if this.deadline.as_mut().poll(cx).is_ready() {
                     this.access.failure("the answer took too long", &anyhow!("`limits.request_ms` passed"));
                     return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));

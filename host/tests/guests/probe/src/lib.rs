@@ -1,0 +1,113 @@
+//! A component that does on request what components should not, and the little that they should: the host's tests
+//! serve it alone.
+
+#[expect(unsafe_code, reason = "generated")]
+mod export {
+    use spin_sdk::wasip3;
+
+    use super::Probe;
+
+    wasip3::http::service::export!(Probe with_types_in wasip3);
+}
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use spin_sdk::wasip3::clocks::monotonic_clock::wait_for;
+use spin_sdk::wasip3::exports::http::handler::Guest;
+use spin_sdk::wasip3::http::client;
+use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request, Response, Scheme};
+use spin_sdk::wasip3::{spawn, wit_future, wit_stream};
+
+struct Probe;
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+impl Guest for Probe {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        let path = request.get_path_with_query().unwrap_or_default();
+        let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+        match path {
+            "/hello" => text("hello"),
+            // How many requests this very instance has seen.
+            "/count" => text(&(COUNT.fetch_add(1, Ordering::Relaxed) + 1).to_string()),
+            "/trap" => panic!("on purpose"),
+            "/loop" => loop {
+                std::hint::black_box(());
+            },
+            "/hoard" => {
+                let mut hoard = Vec::new();
+                loop {
+                    hoard.push(vec![1u8; 16 << 20]);
+                    std::hint::black_box(&hoard);
+                }
+            }
+            "/sleep" => {
+                wait_for(number(query) * 1_000_000).await;
+                text("slept")
+            }
+            "/headers" => {
+                let all = request.get_headers().copy_all();
+                let lines: Vec<String> =
+                    all.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value))).collect();
+                text(&lines.join("\n"))
+            }
+            "/echo" => {
+                let (_, result) = wit_future::new(|| Ok(()));
+                let (body, _) = Request::consume_body(request, result);
+                Ok(respond(body))
+            }
+            // A line every 20 ms, as many as asked for.
+            "/drip" => {
+                let (mut lines, body) = wit_stream::new();
+                let count = number(query);
+                spawn(async move {
+                    for line in 0..count {
+                        wait_for(20_000_000).await;
+                        if !lines.write_all(format!("{line}\n").into_bytes()).await.is_empty() {
+                            return;
+                        }
+                    }
+                });
+                Ok(respond(body))
+            }
+            "/trap-midway" => {
+                let (mut lines, body) = wit_stream::new();
+                spawn(async move {
+                    lines.write_all(b"so far so good\n".to_vec()).await;
+                    wait_for(20_000_000).await;
+                    panic!("midway");
+                });
+                Ok(respond(body))
+            }
+            // Sends a request to the authority named in the query, and hands its answer on.
+            "/send" => {
+                let (_, trailers) = wit_future::new(|| Ok(None));
+                let (outgoing, _) = Request::new(Fields::new(), None, trailers, None);
+                let _ = outgoing.set_method(&Method::Get);
+                let _ = outgoing.set_scheme(Some(&Scheme::Http));
+                let _ = outgoing.set_authority(Some(query));
+                let _ = outgoing.set_path_with_query(Some("/from-probe"));
+                client::send(outgoing).await
+            }
+            _ => text("?"),
+        }
+    }
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
+}
+
+fn text(text: &str) -> Result<Response, ErrorCode> {
+    let (mut writer, body) = wit_stream::new();
+    let bytes = text.as_bytes().to_vec();
+    spawn(async move {
+        writer.write_all(bytes).await;
+    });
+    Ok(respond(body))
+}
+
+fn respond(body: spin_sdk::wit_bindgen::StreamReader<u8>) -> Response {
+    let (_, trailers) = wit_future::new(|| Ok(None));
+    Response::new(Fields::new(), Some(body), trailers).0
+}
