@@ -1,0 +1,67 @@
+//! The cases, each a promise.
+
+mod answers;
+mod faults;
+mod pictures;
+mod retries;
+mod speech;
+mod standins;
+mod surface;
+mod validation;
+
+use std::pin::Pin;
+
+use anyhow::Result;
+
+use crate::{House, Kind};
+
+type Run = for<'a> fn(&'a House<'_>) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) run: Run,
+}
+
+macro_rules! cases {
+    ($($module:ident: $($name:ident),+;)+) => {
+        &[$($(Case {
+            name: concat!(stringify!($module), "::", stringify!($name)),
+            run: |house| Box::pin($module::$name(house)),
+        }),+),+]
+    };
+}
+
+pub(crate) fn all(kind: Kind) -> impl Iterator<Item = &'static Case> {
+    let own = match kind {
+        Kind::Keyless => KEYLESS,
+        Kind::Upstream => UPSTREAM,
+    };
+    ALWAYS.iter().chain(own)
+}
+
+const ALWAYS: &[Case] = cases! {
+    surface: health_is_told, the_contract_describes_itself, unknown_paths_and_methods_are_json_too,
+        other_origins_may_call, preflights_are_answered, requests_have_an_id, what_is_for_the_log_stays_inside;
+    validation: what_is_no_json_is_400, wrong_media_types_are_415, problems_are_told_all_at_once,
+        lengths_and_sides_are_limited, characters_count_and_not_bytes, models_become_no_path, unknown_fields_are_ignored,
+        uploads_are_limited, pictures_are_looked_at_before_they_are_decoded, forms_are_read_with_care;
+};
+
+const KEYLESS: &[Case] = cases! {
+    standins: every_answer_is_labelled, pictures_have_their_size_and_depend_on_the_prompt, speech_is_a_playable_wav,
+        recordings_get_their_duration, chat_says_what_it_is_and_quotes, vectors_are_normal_and_near,
+        edits_answer_without_a_key, other_models_need_a_key, unknown_local_models_are_404;
+};
+
+const UPSTREAM: &[Case] = cases! {
+    answers: the_default_model_answers, pictures_come_in_every_form, speech_comes_in_every_form,
+        vectors_come_in_every_shape, parameters_reach_the_wire_by_name, the_token_goes_to_the_upstream_alone,
+        many_at_once_get_their_own;
+    retries: transient_failures_are_tried_again, the_next_model_answers, models_that_are_gone_are_not_tried_again,
+        fallback_can_be_off_or_named, refusals_are_not_tried_again, credentials_are_the_operators_business,
+        rate_limits_are_passed_on, the_deadline_holds, retries_can_be_chosen;
+    faults: broken_answers_go_to_the_next_model, broken_answers_are_told, bodies_without_end_are_cut_off;
+    pictures: masks_say_what_is_painted, strength_goes_without_a_mask, turned_pictures_are_set_upright,
+        large_pictures_are_made_smaller, many_formats_are_taken;
+    speech: forms_come_in_any_order, sounds_are_known_by_their_bytes;
+};

@@ -1,0 +1,125 @@
+//! Without a key and a network: embedded stand-ins, each labelled as one.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::house::{Part, Reply};
+use crate::media;
+use crate::{House, cases::answers};
+
+fn is_stand_in(reply: &Reply) -> Result<()> {
+    reply.is(200)?.says("x-placeholder", "true")?.says("x-provider", "local")?;
+    ensure!(reply.header("x-model").starts_with("local/"), "x-model is `{}`", reply.header("x-model"));
+    reply.count("x-attempts")?;
+    reply.count("x-fallback-index")?;
+    if reply.header("content-type").starts_with("application/json") {
+        let body = reply.json()?;
+        ensure!(body["placeholder"] == true, "the body is not labelled: {body}");
+    }
+    Ok(())
+}
+
+pub(super) async fn every_answer_is_labelled(house: &House<'_>) -> Result<()> {
+    for (path, body) in answers::plain_requests() {
+        is_stand_in(&house.post(path, &body).await?).with_context(|| path)?;
+    }
+    is_stand_in(&stt(house, &media::wav()).await?)
+}
+
+async fn stt(house: &House<'_>, sound: &[u8]) -> Result<Reply> {
+    house.form("/stt", &[], &[Part::file("audio", "a", None, sound)]).await
+}
+
+pub(super) async fn pictures_have_their_size_and_depend_on_the_prompt(house: &House<'_>) -> Result<()> {
+    let draw = async |body: Value| -> Result<Vec<u8>> {
+        let reply = house.post("/image", &body).await?;
+        Ok(reply.is(200)?.is_of("image/png")?.body.to_vec())
+    };
+    let usual = draw(json!({ "prompt": "a red kite" })).await?;
+    ensure!(media::decoded(&usual)?.dimensions() == (512, 512), "the default size is wrong");
+    ensure!(usual == draw(json!({ "prompt": "a red kite" })).await?, "equal prompts give different pictures");
+    ensure!(usual != draw(json!({ "prompt": "a blue kite" })).await?, "different prompts give equal pictures");
+    for (width, height) in [(64, 64), (256, 64), (72, 2048), (2048, 64)] {
+        let picture = draw(json!({ "prompt": "x", "width": width, "height": height })).await?;
+        ensure!(media::decoded(&picture)?.dimensions() == (width, height), "{width}x{height} is of another size");
+    }
+    Ok(())
+}
+
+pub(super) async fn speech_is_a_playable_wav(house: &House<'_>) -> Result<()> {
+    let reply = house.post("/tts", &json!({ "text": "Hello, this is a test.", "speaker_id": 1 })).await?;
+    let seconds = media::wav_seconds(&reply.is(200)?.is_of("audio/wav")?.body)?;
+    ensure!((0.2..60.0).contains(&seconds), "{seconds} s");
+    Ok(())
+}
+
+pub(super) async fn recordings_get_their_duration(house: &House<'_>) -> Result<()> {
+    for (kind, sound) in [("wav", media::wav()), ("flac", media::FLAC.to_vec())] {
+        let body = stt(house, &sound).await?.is(200)?.json()?;
+        ensure!(body["text"] == "", "{kind}: {body}");
+        ensure!(body["confidence"].is_null() && body.get("confidence").is_some(), "{kind}: {body}");
+        ensure!(body.get("language").is_some(), "{kind}: {body}");
+        let duration = body["duration"].as_f64().with_context(|| format!("{kind} has no duration: {body}"))?;
+        ensure!((0.45..0.55).contains(&duration), "{kind} lasts {duration} s");
+    }
+    Ok(())
+}
+
+pub(super) async fn chat_says_what_it_is_and_quotes(house: &House<'_>) -> Result<()> {
+    let question = "What is the capital of \"France\"?";
+    let body =
+        json!({ "messages": [{ "role": "system", "content": "Be brief." }, { "role": "user", "content": question }] });
+    let body = house.post("/llm", &body).await?.is(200)?.json()?;
+    let said = body["response"].as_str().context("a response")?;
+    ensure!(said.contains(question), "{said}");
+    ensure!(body["model"].as_str().is_some_and(|model| model.starts_with("local/")), "{body}");
+    ensure!(body["tokens_used"].is_u64(), "{body}");
+    Ok(())
+}
+
+pub(super) async fn vectors_are_normal_and_near(house: &House<'_>) -> Result<()> {
+    let embed = async |text: &str| -> Result<Vec<f64>> {
+        let body = house.post("/embedding", &json!({ "text": text })).await?.is(200)?.json()?;
+        ensure!(body["dimension"] == 384, "{}", body["dimension"]);
+        answers::vector(&body)
+    };
+    let near = |one: &[f64], other: &[f64]| -> f64 { one.iter().zip(other).map(|(a, b)| a * b).sum() };
+    let high = embed("the tide is high today").await?;
+    ensure!(high.len() == 384 && (near(&high, &high) - 1.0).abs() < 1e-3, "not 384 numbers of length 1");
+    ensure!(high == embed("the tide is high today").await?, "equal texts give different vectors");
+    let (low, other) = (embed("the tide is low today").await?, embed("purple elephants juggle").await?);
+    ensure!(near(&high, &low) > near(&high, &other), "texts that share words are not closer");
+    Ok(())
+}
+
+pub(super) async fn edits_answer_without_a_key(house: &House<'_>) -> Result<()> {
+    let plain = json!({ "image": media::base64(&media::png(96, 64)), "prompt": "warmer" });
+    let mut masked = plain.clone();
+    masked["mask"] = media::base64(&media::mask(96, 64)).into();
+    for body in [plain, masked] {
+        let reply = house.post("/edit-image", &body).await?;
+        is_stand_in(&reply)?;
+        ensure!(media::decoded(&reply.is_of("image/png")?.body)?.dimensions() == (96, 64), "another size");
+    }
+    Ok(())
+}
+
+pub(super) async fn other_models_need_a_key(house: &House<'_>) -> Result<()> {
+    let body = json!({ "text": "x", "model": "sentence-transformers/all-mpnet-base-v2" });
+    let reply = house.post_with("/embedding", &[("x-fallback", "off")], &body).await?;
+    reply.refuses(503, "huggingface_api_error")?;
+    reply.says("x-attempts", "0")?;
+    // With the chain, the stand-in answers in its place, and says so.
+    is_stand_in(&house.post("/embedding", &body).await?)?;
+    ensure!(house.standin.requests().is_empty(), "something went upstream");
+    Ok(())
+}
+
+pub(super) async fn unknown_local_models_are_404(house: &House<'_>) -> Result<()> {
+    for (path, mut body) in answers::plain_requests() {
+        body["model"] = "local/nobody".into();
+        let reply = house.post_with(path, &[("x-fallback", "off")], &body).await?;
+        reply.refuses(404, "model_not_found")?;
+    }
+    Ok(())
+}

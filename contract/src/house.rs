@@ -1,0 +1,194 @@
+//! A client of the server under test, and what it got.
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use standin::{Recorded, Standin};
+use tokio::net::TcpStream;
+
+/// The server under test and its upstream.
+pub struct House<'a> {
+    authority: String,
+    pub standin: &'a Standin,
+}
+
+/// A part of a form.
+pub(crate) struct Part<'a> {
+    pub(crate) name: &'a str,
+    /// With one it is a file.
+    pub(crate) file: Option<&'a str>,
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Part<'a> {
+    pub(crate) fn text(name: &'a str, text: &'a str) -> Part<'a> {
+        Part { name, file: None, content_type: None, body: text.as_bytes() }
+    }
+
+    pub(crate) fn file(name: &'a str, file: &'a str, content_type: Option<&'a str>, body: &'a [u8]) -> Part<'a> {
+        Part { name, file: Some(file), content_type, body }
+    }
+}
+
+const BOUNDARY: &str = "----contract-8f2a";
+
+impl House<'_> {
+    pub fn new<'a>(base: &str, standin: &'a Standin) -> House<'a> {
+        let authority = base.trim_end_matches('/').trim_start_matches("http://").to_owned();
+        House { authority, standin }
+    }
+
+    /// Sends a request on a connection of its own.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Reply> {
+        let stream = TcpStream::connect(&self.authority).await.context("connecting")?;
+        stream.set_nodelay(true)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let mut request = Request::builder().method(method).uri(path).header("host", &self.authority);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into()))?;
+        let response = sender.send_request(request).await.with_context(|| format!("{method} {path} got no answer"))?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.with_context(|| format!("the body of {method} {path} broke off"))?.to_bytes();
+        connection.abort();
+        Ok(Reply { what: format!("{method} {path}"), status: head.status, headers: head.headers, body })
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Reply> {
+        self.send("GET", path, &[], Bytes::new()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Reply> {
+        self.post_with(path, &[], body).await
+    }
+
+    pub(crate) async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Result<Reply> {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend_from_slice(headers);
+        self.send("POST", path, &all, body.to_string()).await
+    }
+
+    pub(crate) async fn form(&self, path: &str, headers: &[(&str, &str)], parts: &[Part<'_>]) -> Result<Reply> {
+        let mut body = Vec::new();
+        for part in parts {
+            body.extend_from_slice(
+                format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{}\"", part.name).as_bytes(),
+            );
+            if let Some(file) = part.file {
+                body.extend_from_slice(format!("; filename=\"{file}\"").as_bytes());
+            }
+            if let Some(content_type) = part.content_type {
+                body.extend_from_slice(format!("\r\nContent-Type: {content_type}").as_bytes());
+            }
+            body.extend_from_slice(b"\r\n\r\n");
+            body.extend_from_slice(part.body);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+        let mut all = vec![("content-type", content_type.as_str())];
+        all.extend_from_slice(headers);
+        self.send("POST", path, &all, body).await
+    }
+
+    /// What reached the upstream for a model, which is exactly one request.
+    pub(crate) fn only_request(&self, model: &str) -> Result<Recorded> {
+        let mut requests = self.standin.requests_for(model);
+        ensure!(requests.len() == 1, "`{model}` was asked {} times upstream", requests.len());
+        requests.pop().context("one was counted")
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    what: String,
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// A header's value; empty when it is absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    pub(crate) fn is(&self, status: u16) -> Result<&Reply> {
+        if self.status.as_u16() == status {
+            return Ok(self);
+        }
+        let body = String::from_utf8_lossy(&self.body[..self.body.len().min(400)]).into_owned();
+        bail!("{} got {}, not {status}: {body}", self.what, self.status)
+    }
+
+    /// The media type, without parameters.
+    pub(crate) fn is_of(&self, content_type: &str) -> Result<&Reply> {
+        let given = self.header("content-type").split(';').next().unwrap_or_default().trim();
+        ensure!(given == content_type, "{} is of type `{given}`, not `{content_type}`", self.what);
+        Ok(self)
+    }
+
+    pub(crate) fn says(&self, header: &str, value: &str) -> Result<&Reply> {
+        let given = self.header(header);
+        ensure!(given == value, "{}: `{header}` is `{given}`, not `{value}`", self.what);
+        Ok(self)
+    }
+
+    pub(crate) fn json(&self) -> Result<Value> {
+        self.is_of("application/json")?;
+        serde_json::from_slice(&self.body).with_context(|| format!("{} is not JSON", self.what))
+    }
+
+    /// The uniform error body: this status and code, and the four keys. Gives `details`.
+    pub(crate) fn refuses(&self, status: u16, code: &str) -> Result<Value> {
+        self.is(status)?;
+        let body = self.json()?;
+        let keys: Vec<&str> = body.as_object().context("an object")?.keys().map(String::as_str).collect();
+        let mut sorted = keys.clone();
+        sorted.sort_unstable();
+        ensure!(sorted == ["details", "error", "message", "timestamp"], "{}: the error's keys are {keys:?}", self.what);
+        ensure!(body["error"] == code, "{}: the error is {}, not `{code}`", self.what, body["error"]);
+        ensure!(body["message"].as_str().is_some_and(|text| !text.is_empty()), "{}: no message", self.what);
+        ensure!(body["details"].is_object(), "{}: `details` is {}", self.what, body["details"]);
+        let time = body["timestamp"].as_str().unwrap_or_default();
+        ensure!(is_timestamp(time), "{}: the timestamp is `{time}`", self.what);
+        ensure!(!self.header("x-request-id").is_empty(), "{}: no request id", self.what);
+        Ok(body["details"].clone())
+    }
+
+    /// A 422 that names exactly these fields, all at once.
+    pub(crate) fn names(&self, fields: &[&str]) -> Result<()> {
+        let details = self.refuses(422, "validation_error")?;
+        let details = details.as_object().context("an object")?;
+        for field in fields {
+            let told = details.get(*field).and_then(Value::as_str).unwrap_or_default();
+            ensure!(!told.is_empty(), "{}: nothing is said about `{field}`: {details:?}", self.what);
+        }
+        ensure!(details.len() == fields.len(), "{}: not only {fields:?}: {details:?}", self.what);
+        Ok(())
+    }
+
+    /// A number in a header.
+    pub(crate) fn count(&self, header: &str) -> Result<u32> {
+        self.header(header).parse().with_context(|| format!("{}: `{header}` is `{}`", self.what, self.header(header)))
+    }
+}
+
+/// `2026-11-23T19:30:00Z`, with or without fractions of a second.
+pub(crate) fn is_timestamp(text: &str) -> bool {
+    let shape: String = text.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
+    shape.starts_with("0000-00-00T00:00:00") && shape.ends_with('Z')
+}
