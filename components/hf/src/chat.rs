@@ -3,61 +3,42 @@
 use std::borrow::Cow;
 
 use hybrid_guest::types::{Completion, Usage};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Fault, in_stream};
 use crate::json::{self, Members};
 
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow, default)]
-    choices: Vec<Choice<'a>>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    finish_reason: Option<&'a RawValue>,
-}
-
 /// Reads a whole answer. Further choices than the first are nobody's wish here.
 pub(crate) fn completion(body: &str) -> Result<Completion, Fault> {
-    let answer: Answer<'_> =
-        serde_json::from_str(body).map_err(|_| Fault::garbage("the model's answer could not be read"))?;
-    let Some(choice) = answer.choices.first() else {
-        return Err(match answer.error {
+    let answer = json::members(body).ok_or_else(|| Fault::garbage("the model's answer could not be read"))?;
+    let choices = json::get(&answer, "choices").and_then(json::elements).unwrap_or_default();
+    let Some(choice) = choices.first().and_then(|choice| json::members(choice.get())) else {
+        return Err(match json::get(&answer, "error") {
             Some(_) => in_stream(body),
             None => Fault::garbage("the model's answer holds nothing"),
         });
     };
-    let members = choice.message.and_then(|message| json::members(message.get()));
+    let members = json::get(&choice, "message").and_then(json::members);
     let members = members.ok_or_else(|| Fault::garbage("the model's answer holds no message"))?;
     let text = content(&members);
     let more = more(&members);
-    let finish = choice.finish_reason.and_then(|word| json::text(word.get()));
+    let finish = json::get(&choice, "finish_reason").and_then(json::text);
     let finish_reason = match finish {
         Some(word) => finish_word(&word).to_owned(),
         None if more.as_deref().is_some_and(|more| more.contains("\"tool_calls\"")) => "tool_calls".to_owned(),
         None => "stop".to_owned(),
     };
-    Ok(Completion { text, finish_reason, usage: answer.usage.and_then(|raw| usage(raw.get())), more })
+    Ok(Completion { text, finish_reason, usage: json::get(&answer, "usage").and_then(usage), more })
 }
 
 /// The text of a message or delta; it may come as a list of parts.
 pub(crate) fn content(members: &Members<'_>) -> Option<String> {
-    let (_, content) = members.iter().find(|(key, _)| key == "content")?;
-    if let Some(text) = json::text(content.get()) {
+    let content = json::get(members, "content")?;
+    if let Some(text) = json::text(content) {
         return Some(text.into_owned());
     }
-    let parts = json::elements(content.get())?;
-    let texts: Vec<_> = parts.iter().filter_map(|part| json::text(json::member(part.get(), "text")?.get())).collect();
+    let parts = json::elements(content)?;
+    let texts: Vec<_> = parts.iter().filter_map(|part| json::text(json::member(part.get(), "text")?)).collect();
     (!texts.is_empty()).then(|| texts.concat())
 }
 
@@ -69,7 +50,9 @@ pub(crate) fn more(members: &Members<'_>) -> Option<String> {
         let value = value.get();
         let says = match value.as_bytes() {
             [b'"', b'"'] => false,
-            [b'[', rest @ ..] | [b'{', rest @ ..] => rest.iter().any(|b| !b.is_ascii_whitespace() && !b"]}".contains(b)),
+            [b'[', rest @ ..] | [b'{', rest @ ..] => {
+                rest.iter().any(|b| !b.is_ascii_whitespace() && !b"]}".contains(b))
+            }
             [first, ..] => *first == b'"',
             [] => false,
         };
@@ -77,7 +60,7 @@ pub(crate) fn more(members: &Members<'_>) -> Option<String> {
             continue;
         }
         out.push(if out.is_empty() { '{' } else { ',' });
-        out.push_str(&serde_json::to_string(key).expect("a string is JSON"));
+        out.push_str(&json::quoted(key));
         out.push(':');
         out.push_str(&if key == "tool_calls" { tool_calls(value) } else { Cow::Borrowed(value) });
     }
@@ -86,16 +69,14 @@ pub(crate) fn more(members: &Members<'_>) -> Option<String> {
 
 /// Tool calls with their arguments as text, as OpenAI has them; older servers send an object.
 fn tool_calls(calls: &str) -> Cow<'_, str> {
-    if !calls.contains("\"arguments\":{") && !calls.contains("\"arguments\": {") {
-        return Cow::Borrowed(calls);
-    }
-    let Ok(mut value) = serde_json::from_str::<serde_json::Value>(calls) else { return Cow::Borrowed(calls) };
-    for call in value.as_array_mut().into_iter().flatten() {
-        if let Some(arguments) = call.pointer_mut("/function/arguments").filter(|arguments| arguments.is_object()) {
-            *arguments = serde_json::Value::String(arguments.to_string());
+    let of = |call: &RawValue| json::member(json::member(call.get(), "function")?, "arguments").map(str::to_owned);
+    let mut out = Cow::Borrowed(calls);
+    for arguments in json::elements(calls).unwrap_or_default().into_iter().filter_map(of) {
+        if arguments.starts_with('{') {
+            out = Cow::Owned(out.replacen(&arguments, &json::quoted(&arguments), 1));
         }
     }
-    Cow::Owned(value.to_string())
+    out
 }
 
 /// OpenAI's word for why a model stopped.
@@ -109,16 +90,11 @@ pub(crate) fn finish_word(word: &str) -> &str {
 }
 
 pub(crate) fn usage(json: &str) -> Option<Usage> {
-    #[derive(Deserialize)]
-    struct Counted {
-        prompt_tokens: Option<u32>,
-        completion_tokens: Option<u32>,
-        total_tokens: Option<u32>,
-    }
-    let counted: Counted = serde_json::from_str(json).ok()?;
-    let prompt_tokens = counted.prompt_tokens?;
-    let completion_tokens = counted.completion_tokens.unwrap_or_default();
-    let total_tokens = counted.total_tokens.unwrap_or(prompt_tokens.saturating_add(completion_tokens));
+    let counted = json::members(json)?;
+    let count = |name: &str| json::get(&counted, name)?.parse().ok();
+    let prompt_tokens: u32 = count("prompt_tokens")?;
+    let completion_tokens = count("completion_tokens").unwrap_or_default();
+    let total_tokens = count("total_tokens").unwrap_or(prompt_tokens.saturating_add(completion_tokens));
     Some(Usage { prompt_tokens, completion_tokens, total_tokens })
 }
 
@@ -160,7 +136,10 @@ mod tests {
             "finish_reason":"eos_token"}],"usage":null}"#;
         let answer = completion(body).expect("an answer");
         assert_eq!((answer.text.as_deref(), answer.finish_reason.as_str()), (Some("ab"), "stop"));
-        assert_eq!(answer.more.as_deref(), Some(r#"{"tool_calls":[{"function":{"arguments":"{\"x\":1}","name":"f"}}]}"#));
+        assert_eq!(
+            answer.more.as_deref(),
+            Some(r#"{"tool_calls":[{"function":{"name":"f","arguments": "{\"x\":1}"}}]}"#)
+        );
         assert!(answer.usage.is_none());
     }
 

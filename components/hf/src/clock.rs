@@ -19,10 +19,6 @@ impl Deadline {
     pub(crate) fn left(self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(monotonic_clock::now()))
     }
-
-    pub(crate) async fn passes(self) {
-        monotonic_clock::wait_until(self.0).await;
-    }
 }
 
 pub(crate) async fn sleep(time: Duration) {

@@ -13,7 +13,7 @@ const BASE_URL: &str = "https://router.huggingface.co";
 #[derive(Debug)]
 pub(crate) struct Config {
     /// None when nothing says that there is an account to call with; the text says what to set.
-    pub(crate) base: Result<Base, String>,
+    pub(crate) base: Result<Base, &'static str>,
     /// `Bearer …`; none when the host adds it, or when a private upstream needs none.
     pub(crate) authorization: Option<String>,
     pub(crate) policy: Policy,
@@ -41,9 +41,9 @@ impl Config {
         let key = text("hf_api_key").filter(|_| !by_host);
         let own_upstream = url.trim_end_matches('/') != BASE_URL;
         let base = if by_host || key.is_some() || own_upstream {
-            Base::parse(&url).ok_or_else(|| "`hf_base_url` must be an `http://` or `https://` address".to_owned())
+            Base::parse(&url).ok_or("`hf_base_url` must be an `http://` or `https://` address")
         } else {
-            Err("no Hugging Face key is set: set `hf_api_key`, or ask for a `local/` model".to_owned())
+            Err("no Hugging Face key is set: set `hf_api_key`, or ask for a `local/` model")
         };
         Config {
             base,

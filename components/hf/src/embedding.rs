@@ -38,18 +38,27 @@ pub(crate) fn rows(body: &str, count: usize) -> Option<Rows> {
     even.then(|| Rows { dimension, values: vectors.concat() })
 }
 
+/// The channels of a sound: rows of equal length, or one row alone.
+pub(crate) fn channels(json: &str) -> Option<Vec<Vec<f32>>> {
+    match serde_json::from_str(json).ok()? {
+        Node::Row(row) => Some(vec![row]),
+        Node::List(rows) => {
+            rows.into_iter().map(|row| if let Node::Row(row) = row { Some(row) } else { None }).collect()
+        }
+    }
+}
+
 fn enveloped(body: &str) -> Option<Node> {
     if let Some(plain) = json::member(body, "embeddings") {
-        return serde_json::from_str(plain.get()).ok();
+        return serde_json::from_str(plain).ok();
     }
-    let items = json::elements(json::member(body, "data")?.get())?;
-    let mut rows = Vec::with_capacity(items.len());
+    let items = json::elements(json::member(body, "data")?)?;
+    let mut rows: Vec<Option<Node>> = items.iter().map(|_| None).collect();
     for (place, item) in items.iter().enumerate() {
-        let index = json::member(item.get(), "index").and_then(|index| index.get().parse().ok()).unwrap_or(place);
-        rows.push((index, serde_json::from_str(json::member(item.get(), "embedding")?.get()).ok()?));
+        let index = json::member(item.get(), "index").and_then(|index| index.parse().ok()).unwrap_or(place);
+        *rows.get_mut(index)? = serde_json::from_str(json::member(item.get(), "embedding")?).ok()?;
     }
-    rows.sort_by_key(|(index, _)| *index);
-    Some(Node::List(rows.into_iter().map(|(_, row)| row).collect()))
+    rows.into_iter().collect::<Option<_>>().map(Node::List)
 }
 
 enum Node {

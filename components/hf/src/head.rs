@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::json;
+
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Head {
     pub(crate) status: u16,
@@ -35,11 +37,11 @@ impl Head {
 
     /// How long the upstream asks us to stay away. `now` is the time in seconds since 1970, for answers that name a date.
     pub(crate) fn retry_after(&self, now: i64) -> Option<Duration> {
-        if let Some(millis) = self.number::<f64>("retry-after-ms") {
+        if let Some(millis) = self.get("retry-after-ms").and_then(json::number) {
             return Duration::try_from_secs_f64(millis / 1000.0).ok();
         }
         if let Some(value) = self.get("retry-after") {
-            let seconds = value.parse::<f64>().ok().or_else(|| Some((date(value)? - now).max(0) as f64));
+            let seconds = json::number(value).or_else(|| Some((date(value)? - now).max(0) as f64));
             if let Some(wait) = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
                 return Some(wait);
             }
@@ -53,13 +55,11 @@ impl Head {
 /// Seconds since 1970 of an HTTP date, `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn date(text: &str) -> Option<i64> {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    let mut words = text.split_once(", ")?.1.split_ascii_whitespace();
-    let day: i64 = words.next()?.parse().ok()?;
-    let month = words.next().filter(|name| name.len() == 3)?;
-    let month = MONTHS.find(month).filter(|at| at % 3 == 0)? as i64 / 3 + 1;
-    let year: i64 = words.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
-    let mut clock = words.next()?.splitn(3, ':').map(|part| part.parse::<i64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    let text = text.get(5..25).filter(|text| text.is_ascii())?;
+    let number = |from: usize, to: usize| text[from..to].parse::<i64>().ok();
+    let month = MONTHS.find(&text[3..6]).filter(|at| at % 3 == 0)? as i64 / 3 + 1;
+    let (day, year) = (number(0, 2)?, number(7, 11)?);
+    let (hour, minute, second) = (number(12, 14)?, number(15, 17)?, number(18, 20)?);
     // Days from the civil calendar, with years that begin in March so that leap days come last.
     let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = years * 365 + years / 4 - years / 100 + years / 400 + (153 * months + 2) / 5 + day - 1 - 719_468;

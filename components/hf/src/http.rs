@@ -1,5 +1,7 @@
 //! Calls over `wasi:http/client`: one attempt, and as many as the policy allows.
 
+use std::cell::RefCell;
+use std::pin::Pin;
 use std::time::Duration;
 
 use hybrid_guest::types::{Error, Reason};
@@ -37,6 +39,30 @@ pub(crate) async fn call<T>(
     patience: Patience,
     read: impl AsyncFn(Head, Incoming) -> Result<T, Fault>,
 ) -> Result<(T, u32), Error> {
+    let answer = RefCell::new(None);
+    let (reader, slot) = (&read, &answer);
+    let keep = move |head, incoming| -> Reading<'_> {
+        Box::pin(async move {
+            let read = reader(head, incoming).await?;
+            slot.replace(Some(read));
+            Ok(())
+        })
+    };
+    let attempts = attempts(config, upstream, model, request, patience, &keep).await?;
+    Ok((answer.into_inner().expect("an attempt that ends well was read"), attempts))
+}
+
+/// The reading of one answer. The machinery below is the same for all tasks, and in the component but once.
+type Reading<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + 'a>>;
+
+async fn attempts<'a>(
+    config: &Config,
+    upstream: &Base,
+    model: &str,
+    request: &Request,
+    patience: Patience,
+    read: &(dyn Fn(Head, Incoming) -> Reading<'a> + 'a),
+) -> Result<u32, Error> {
     let mut attempts = 0;
     let mut hold = false;
     loop {
@@ -45,9 +71,9 @@ pub(crate) async fn call<T>(
             return Err(Error { reason: Reason::Timeout, attempts });
         }
         attempts += 1;
-        let attempt = attempt(config, upstream, model, request, hold, &read);
+        let attempt = attempt(config, upstream, model, request, hold, read);
         let fault = match clock::within(time, attempt).await {
-            Some(Ok(answer)) => return Ok((answer, attempts)),
+            Some(Ok(())) => return Ok(attempts),
             Some(Err(fault)) => fault,
             None => Fault::timeout(),
         };
@@ -63,14 +89,14 @@ pub(crate) async fn call<T>(
     }
 }
 
-async fn attempt<T>(
+async fn attempt<'a>(
     config: &Config,
     upstream: &Base,
     model: &str,
     request: &Request,
     hold: bool,
-    read: &impl AsyncFn(Head, Incoming) -> Result<T, Fault>,
-) -> Result<T, Fault> {
+    read: &(dyn Fn(Head, Incoming) -> Reading<'a> + 'a),
+) -> Result<(), Fault> {
     let (body, contents) = match request.target {
         Target::Result(_) => (None, None),
         _ => {

@@ -1,5 +1,7 @@
 //! Bytes that come in: an upstream's answer within its cap, and what a caller hands over.
 
+use std::pin::Pin;
+
 use hybrid_guest::types::Reason;
 use spin_sdk::wasip3::http::types::{ErrorCode, Response, Trailers};
 use spin_sdk::wasip3::{wit_future, wit_stream};
@@ -86,10 +88,13 @@ impl Incoming {
     }
 
     /// A whole JSON body as text.
-    pub(crate) async fn json(mut self) -> Result<String, Fault> {
-        self.refuse_above(JSON_CAP)?;
-        let size = self.expected.map_or(FIRST_READ, |size| size as usize);
-        self.rest(Vec::with_capacity(size.max(1))).await
+    pub(crate) fn json(mut self) -> Pin<Box<dyn Future<Output = Result<String, Fault>>>> {
+        // Boxed: four tasks read JSON, and the component holds this once.
+        Box::pin(async move {
+            self.refuse_above(JSON_CAP)?;
+            let size = self.expected.map_or(FIRST_READ, |size| size as usize);
+            self.rest(Vec::with_capacity(size.max(1))).await
+        })
     }
 
     async fn rest(&mut self, mut body: Vec<u8>) -> Result<String, Fault> {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -14,8 +15,13 @@ pub(crate) fn members(json: &str) -> Option<Members<'_>> {
     serde_json::from_str::<Object<'_>>(json).ok().map(|object| object.0)
 }
 
-pub(crate) fn member<'a>(json: &'a str, name: &str) -> Option<&'a RawValue> {
-    members(json)?.into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+/// The member of that name among those found.
+pub(crate) fn get<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
+    members.iter().find(|(key, _)| key == name).map(|(_, value)| value.get())
+}
+
+pub(crate) fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
+    get(&members(json)?, name)
 }
 
 pub(crate) fn elements(json: &str) -> Option<Vec<&RawValue>> {
@@ -28,9 +34,23 @@ pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
     if inner.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
+pub(crate) fn number(json: &str) -> Option<f64> {
+    serde_json::from_str(json).ok()
+}
+
 /// Appends `value` as a JSON string.
 pub(crate) fn push_text(out: &mut Vec<u8>, value: &str) {
-    serde_json::to_writer(out, value).expect("a string is JSON, and memory takes it");
+    push(out, value);
+}
+
+/// `value` as a JSON string.
+pub(crate) fn quoted(value: &str) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Appends a text or a number. Neither can fail, and memory takes it.
+pub(crate) fn push<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    let _ = serde_json::to_writer(out, value);
 }
 
 struct Object<'a>(Members<'a>);
@@ -77,8 +97,8 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].0, "b\n");
         assert_eq!(text(found[0].1.get()).expect("text"), "x\"y");
-        let list = elements(member(json, "c").expect("there").get()).expect("a list");
-        assert_eq!(text(member(list[1].get(), "d").expect("there").get()), Some(Cow::Borrowed("e")));
+        let list = elements(member(json, "c").expect("there")).expect("a list");
+        assert_eq!(text(member(list[1].get(), "d").expect("there")), Some(Cow::Borrowed("e")));
         assert!(members("[]").is_none() && text("1").is_none() && elements("{}").is_none());
     }
 }

@@ -71,10 +71,11 @@ struct Caller {
 }
 
 impl Caller {
+    #[inline(never)]
     fn new(model: String, within: &Budget) -> Result<Caller, Error> {
         let config = config::config();
         if let Err(missing) = &config.base {
-            return Err(Reason::NotConfigured(missing.clone()).into());
+            return Err(Reason::NotConfigured((*missing).to_owned()).into());
         }
         let deadline = Deadline::after(Duration::from_millis(within.timeout_ms.into()));
         let policy = config.policy.with_retries(within.retries);
@@ -122,13 +123,7 @@ impl Caller {
     }
 
     fn served(self, provider: &str, attempts: u32) -> Served {
-        Served {
-            model: self.model,
-            provider: provider.to_owned(),
-            attempts,
-            fallback_index: 0,
-            placeholder: false,
-        }
+        Served { model: self.model, provider: provider.to_owned(), attempts, fallback_index: 0, placeholder: false }
     }
 }
 
@@ -276,10 +271,10 @@ impl Guest for HuggingFace {
                 let counted = head.number("x-prompt-tokens").or_else(|| head.number("x-compute-tokens"));
                 Ok((rows, counted))
             };
-            let ((rows, counted), made) = caller.send(&request, read).await.map_err(|error: Error| Error {
-                attempts: attempts + error.attempts,
-                ..error
-            })?;
+            let ((rows, counted), made) = caller
+                .send(&request, read)
+                .await
+                .map_err(|error: Error| Error { attempts: attempts + error.attempts, ..error })?;
             attempts += made;
             if dimension != 0 && dimension != rows.dimension {
                 let reason = Fault::useless("the model's vectors differ in their dimension").reason;
@@ -293,12 +288,7 @@ impl Guest for HuggingFace {
         wit_bindgen::spawn(async move {
             writer.write_all(values).await;
         });
-        Ok(Vectors {
-            dimension: dimension as u32,
-            values: reader,
-            tokens,
-            served: caller.served(TASKS, attempts),
-        })
+        Ok(Vectors { dimension: dimension as u32, values: reader, tokens, served: caller.served(TASKS, attempts) })
     }
 }
 

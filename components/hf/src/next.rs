@@ -41,11 +41,7 @@ pub(crate) async fn chat(model: String, input: Conversation, within: Budget) -> 
     Ok(ours::ChatAnswer { completion, served })
 }
 
-pub(crate) async fn chat_stream(
-    model: String,
-    input: Conversation,
-    within: Budget,
-) -> Result<ours::ChatTokens, Error> {
+pub(crate) async fn chat_stream(model: String, input: Conversation, within: Budget) -> Result<ours::ChatTokens, Error> {
     let theirs::ChatTokens { tokens, served } = theirs::chat_stream(model, input, within).await?;
     Ok(ours::ChatTokens { tokens, served })
 }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hybrid_guest::types::Segment;
-use serde::de::DeserializeOwned;
 
+use crate::embedding;
 use crate::error::{Fault, in_stream};
 use crate::json::{self, Members};
 
@@ -92,7 +92,7 @@ fn located(value: &str) -> Option<Cow<'_, str>> {
         return located(list.first()?.get());
     }
     let members = json::members(value)?;
-    let at = |place: &&str| members.iter().find(|(key, _)| key == place).map(|(_, value)| value.get());
+    let at = |place: &&str| json::get(&members, place);
     PLACES.iter().filter_map(at).find_map(located)
 }
 
@@ -100,11 +100,9 @@ fn located(value: &str) -> Option<Cow<'_, str>> {
 const MAX_SAMPLES: usize = 16 * 1024 * 1024;
 
 fn wav(members: &Members<'_>) -> Option<Vec<u8>> {
-    let rate: f64 = field(members, "sampling_rate").or_else(|| field(members, "sample_rate"))?;
+    let rate = number(members, "sampling_rate").or_else(|| number(members, "sample_rate"))?;
     let rate = (1_000.0..=384_000.0).contains(&rate).then_some(rate as u32)?;
-    let audio = members.iter().find(|(key, _)| key == "audio")?.1.get();
-    let channels: Vec<Vec<f32>> =
-        serde_json::from_str(audio).or_else(|_| serde_json::from_str(audio).map(|one| vec![one])).ok()?;
+    let channels = embedding::channels(json::get(members, "audio")?)?;
     let (count, length) = (channels.len(), channels.first()?.len());
     let sound = (1..=8).contains(&count) && (1..=MAX_SAMPLES / count).contains(&length);
     if !sound || channels.iter().any(|channel| channel.len() != length) {
@@ -144,37 +142,46 @@ pub(crate) fn spoken(body: &str) -> Result<Spoken, Fault> {
     let first = json::elements(body).and_then(|list| list.first().map(|first| first.get()));
     let members = json::members(first.unwrap_or(body));
     let members = members.ok_or_else(|| Fault::garbage("the model's answer could not be read"))?;
-    let text: Option<String> = field(&members, "text").or_else(|| field(&members, "output"));
+    let text = words(&members, "text").or_else(|| words(&members, "output"));
     let text = text.ok_or_else(|| without(body, "the model's answer holds no text"))?;
-    let languages: Option<Vec<String>> = field(&members, "inferred_languages");
+    let inferred = json::get(&members, "inferred_languages").and_then(json::elements);
+    let inferred = inferred.and_then(|list| json::text(list.first()?.get()).map(Cow::into_owned));
     Ok(Spoken {
         // Whisper begins with a space.
         text: text.trim().to_owned(),
-        language: field(&members, "language").or_else(|| languages?.into_iter().next()),
-        confidence: field(&members, "confidence").filter(|number| (0.0..=1.0).contains(number)),
-        duration: field(&members, "duration").filter(|seconds: &f64| *seconds >= 0.0),
+        language: words(&members, "language").or(inferred),
+        confidence: number(&members, "confidence")
+            .filter(|number| (0.0..=1.0).contains(number))
+            .map(|number| number as f32),
+        duration: number(&members, "duration").filter(|seconds| *seconds >= 0.0),
         segments: segments(&members),
     })
 }
 
 /// Whisper's `chunks`, or the `segments` of those who speak as OpenAI does.
 fn segments(members: &Members<'_>) -> Vec<Segment> {
-    let list = |name: &str| members.iter().find(|(key, _)| key == name).and_then(|(_, list)| json::elements(list.get()));
+    let list =
+        |name: &str| members.iter().find(|(key, _)| key == name).and_then(|(_, list)| json::elements(list.get()));
     let mut segments: Vec<Segment> = Vec::new();
     for piece in list("chunks").or_else(|| list("segments")).unwrap_or_default() {
         let Some(piece) = json::members(piece.get()) else { continue };
-        let times: Option<(Option<f64>, Option<f64>)> = field(&piece, "timestamp");
-        let (start, end) = times.unwrap_or_else(|| (field(&piece, "start"), field(&piece, "end")));
+        let times = json::get(&piece, "timestamp").and_then(json::elements).unwrap_or_default();
+        let time =
+            |at: usize, name: &str| times.get(at).map_or_else(|| number(&piece, name), |time| json::number(time.get()));
+        let (start, end) = (time(0, "start"), time(1, "end"));
         let before = segments.last().and_then(|segment| segment.end).unwrap_or_default();
-        let text: String = field(&piece, "text").unwrap_or_default();
+        let text = words(&piece, "text").unwrap_or_default();
         segments.push(Segment { start: start.unwrap_or(before), end, text: text.trim().to_owned() });
     }
     segments
 }
 
-fn field<T: DeserializeOwned>(members: &Members<'_>, name: &str) -> Option<T> {
-    let (_, value) = members.iter().find(|(key, _)| key == name)?;
-    serde_json::from_str(value.get()).ok()
+fn number(members: &Members<'_>, name: &str) -> Option<f64> {
+    json::number(json::get(members, name)?)
+}
+
+fn words(members: &Members<'_>, name: &str) -> Option<String> {
+    json::text(json::get(members, name)?).map(Cow::into_owned)
 }
 
 #[cfg(test)]

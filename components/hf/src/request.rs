@@ -89,20 +89,21 @@ fn is_chat_model(model: &str) -> bool {
 }
 
 pub(crate) fn speak(model: &str, text: &str, speaker: Option<u32>, speed: Option<f32>) -> Result<Request, Reason> {
-    #[derive(Serialize)]
-    struct Parameters {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        speaker_id: Option<u32>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        speed: Option<f32>,
-    }
-    #[derive(Serialize)]
-    struct Speech<'a> {
-        inputs: &'a str,
-        parameters: Parameters,
-    }
-    let body = Speech { inputs: text, parameters: Parameters { speaker_id: speaker, speed: finite(speed) } };
-    Ok(Request::task(task_path(model, "")?, Body::text(encoded(&body))))
+    let mut parameters = Vec::new();
+    push_some(&mut parameters, "speaker_id", speaker);
+    push_some(&mut parameters, "speed", finite(speed));
+    Ok(Request::task(task_path(model, "")?, Body::text(inputs(text, &parameters))))
+}
+
+/// `{"inputs": text, "parameters": {…}}`, the parameters as `push_member` leaves them.
+fn inputs(text: &str, parameters: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + text.len() / 8 + parameters.len() + 40);
+    out.extend_from_slice(b"{\"inputs\":");
+    json::push_text(&mut out, text);
+    out.extend_from_slice(b",\"parameters\":{");
+    out.extend_from_slice(parameters.strip_prefix(b",").unwrap_or(parameters));
+    out.extend_from_slice(b"}}");
+    out
 }
 
 /// Without a language the recording goes as it is. With one it goes as JSON, since only that form has parameters; the
@@ -129,55 +130,24 @@ fn audio_type(kind: &str) -> &str {
     }
 }
 
-#[derive(Serialize, Default)]
-struct Picture<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prompt: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    negative_prompt: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    width: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    height: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    num_inference_steps: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    guidance_scale: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strength: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target_size: Option<Size>,
-}
-
-#[derive(Serialize)]
-struct Size {
-    width: u32,
-    height: u32,
-}
-
-impl<'a> Picture<'a> {
-    fn of(prompt: &'a PicturePrompt) -> Picture<'a> {
-        Picture {
-            negative_prompt: prompt.negative.as_deref(),
-            num_inference_steps: prompt.steps,
-            guidance_scale: finite(prompt.guidance),
-            seed: prompt.seed,
-            ..Picture::default()
-        }
-    }
-}
-
 pub(crate) fn draw(model: &str, prompt: &PicturePrompt) -> Result<Request, Reason> {
-    #[derive(Serialize)]
-    struct Drawing<'a> {
-        inputs: &'a str,
-        parameters: Picture<'a>,
-    }
-    let parameters = Picture { width: Some(prompt.width), height: Some(prompt.height), ..Picture::of(prompt) };
-    let body = Body::text(encoded(&Drawing { inputs: &prompt.text, parameters }));
+    let mut parameters = Vec::new();
+    push_some(&mut parameters, "width", Some(prompt.width));
+    push_some(&mut parameters, "height", Some(prompt.height));
+    push_wishes(&mut parameters, prompt);
+    let body = Body::text(inputs(&prompt.text, &parameters));
     Ok(Request { accept: "image/png", ..Request::task(task_path(model, "")?, body) })
+}
+
+/// What drawing and editing both take.
+fn push_wishes(out: &mut Vec<u8>, prompt: &PicturePrompt) {
+    if let Some(negative) = &prompt.negative {
+        out.extend_from_slice(b",\"negative_prompt\":");
+        json::push_text(out, negative);
+    }
+    push_some(out, "num_inference_steps", prompt.steps);
+    push_some(out, "guidance_scale", finite(prompt.guidance));
+    push_some(out, "seed", prompt.seed);
 }
 
 /// Image-to-image; with a mask, what HF's clients pass on untouched and diffusers' inpainting takes: `mask_image`, with
@@ -189,24 +159,22 @@ pub(crate) fn edit(
     mask: Option<Chunks>,
     strength: Option<f32>,
 ) -> Result<Request, Reason> {
-    let size = Size { width: prompt.width, height: prompt.height };
-    let mut parameters =
-        Picture { prompt: Some(&prompt.text), strength: finite(strength), ..Picture::of(prompt) };
-    match mask {
-        Some(_) => (parameters.width, parameters.height) = (Some(size.width), Some(size.height)),
-        None => parameters.target_size = Some(size),
-    }
-    let parameters = encoded(&parameters);
-    let middle = |lead: &[u8]| Part::Text([lead, &parameters[..parameters.len() - 1]].concat());
-    let mut parts =
-        vec![Part::Text(b"{\"inputs\":\"".to_vec()), Part::Base64(image), middle(b"\",\"parameters\":")];
+    let mut middle = b"\",\"parameters\":{\"prompt\":".to_vec();
+    json::push_text(&mut middle, &prompt.text);
+    push_wishes(&mut middle, prompt);
+    push_some(&mut middle, "strength", finite(strength));
+    let (width, height) = (prompt.width, prompt.height);
+    let size = match mask {
+        Some(_) => format!(",\"width\":{width},\"height\":{height}"),
+        None => format!(",\"target_size\":{{\"width\":{width},\"height\":{height}}}"),
+    };
+    middle.extend_from_slice(size.as_bytes());
+    let mut parts = vec![Part::Text(b"{\"inputs\":\"".to_vec()), Part::Base64(image), Part::Text(middle)];
     match mask {
         None => parts.push(Part::Text(b"}}".to_vec())),
-        Some(mask) => parts.extend([
-            Part::Text(b",\"mask_image\":\"".to_vec()),
-            Part::Base64(mask),
-            Part::Text(b"\"}}".to_vec()),
-        ]),
+        Some(mask) => {
+            parts.extend([Part::Text(b",\"mask_image\":\"".to_vec()), Part::Base64(mask), Part::Text(b"\"}}".to_vec())])
+        }
     }
     Ok(Request { accept: "image/png", ..Request::task(task_path(model, "")?, Body(parts)) })
 }
@@ -216,22 +184,19 @@ pub(crate) const EMBED_BATCH: usize = 32;
 
 /// The bare route of a model runs its own task, which for many is comparing sentences: hence the pipeline's name.
 pub(crate) fn embed(model: &str, texts: &[String]) -> Result<Request, Reason> {
-    #[derive(Serialize)]
-    #[serde(untagged)]
-    enum Inputs<'a> {
-        One(&'a str),
-        Many(&'a [String]),
+    let mut out = b"{\"inputs\":".to_vec();
+    match texts {
+        [one] => json::push_text(&mut out, one),
+        many => {
+            for (index, text) in many.iter().enumerate() {
+                out.push(if index == 0 { b'[' } else { b',' });
+                json::push_text(&mut out, text);
+            }
+            out.push(b']');
+        }
     }
-    #[derive(Serialize)]
-    struct Texts<'a> {
-        inputs: Inputs<'a>,
-    }
-    let inputs = match texts {
-        [one] => Inputs::One(one),
-        many => Inputs::Many(many),
-    };
-    let path = task_path(model, "/pipeline/feature-extraction")?;
-    Ok(Request::task(path, Body::text(encoded(&Texts { inputs }))))
+    out.push(b'}');
+    Ok(Request::task(task_path(model, "/pipeline/feature-extraction")?, Body::text(out)))
 }
 
 /// Chat in OpenAI's format. `model` comes first: the router reads it from the beginning of the body.
@@ -291,12 +256,8 @@ fn push_more(out: &mut Vec<u8>, conversation: &Conversation, stream: bool) -> Re
         None => Vec::new(),
     };
     let has = |name: &str| more.iter().any(|(key, _)| key == name);
-    if let Some(tokens) = conversation.max_tokens {
-        push_member(out, "max_tokens", &tokens.to_string());
-    }
-    if let Some(temperature) = finite(conversation.temperature) {
-        push_member(out, "temperature", &temperature.to_string());
-    }
+    push_some(out, "max_tokens", conversation.max_tokens);
+    push_some(out, "temperature", finite(conversation.temperature));
     // HF's schema has no `max_completion_tokens`; many providers refuse `stream_options` without a stream.
     if stream && !has("stream_options") {
         push_member(out, "stream_options", "{\"include_usage\":true}");
@@ -321,9 +282,8 @@ fn push_more(out: &mut Vec<u8>, conversation: &Conversation, stream: bool) -> Re
 /// providers know.
 fn response_format(format: &str) -> Cow<'_, str> {
     match json::member(format, "value") {
-        Some(schema) if schema.get().starts_with('{') => Cow::Owned(format!(
-            "{{\"type\":\"json_schema\",\"json_schema\":{{\"name\":\"answer\",\"schema\":{}}}}}",
-            schema.get()
+        Some(schema) if schema.starts_with('{') => Cow::Owned(format!(
+            "{{\"type\":\"json_schema\",\"json_schema\":{{\"name\":\"answer\",\"schema\":{schema}}}}}"
         )),
         _ => Cow::Borrowed(format),
     }
@@ -336,8 +296,12 @@ fn push_member(out: &mut Vec<u8>, key: &str, value: &str) {
     out.extend_from_slice(value.as_bytes());
 }
 
-fn encoded(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("texts and numbers are JSON")
+/// A number, where there is one.
+fn push_some(out: &mut Vec<u8>, key: &str, value: Option<impl Serialize>) {
+    if let Some(value) = value {
+        push_member(out, key, "");
+        json::push(out, &value);
+    }
 }
 
 /// JSON has no infinity.

@@ -75,8 +75,7 @@ impl Policy {
 mod tests {
     use super::*;
 
-    const POLICY: Policy =
-        Policy { attempts: 3, first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+    const POLICY: Policy = Policy { attempts: 3, first: Duration::from_secs(1), longest: Duration::from_secs(30) };
     const LEFT: Duration = Duration::from_secs(100);
 
     fn wait(seconds: u64) -> Step {

@@ -1,12 +1,10 @@
 //! A chat's answer as it streams in: server-sent events, and the dialects of those who send them.
 
 use hybrid_guest::types::{Token, Usage};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::chat;
 use crate::error::{Fault, in_stream};
-use crate::json;
+use crate::json::{self, Members};
 
 /// Longer events are no piece of an answer.
 const MAX_EVENT: usize = 1024 * 1024;
@@ -90,25 +88,6 @@ struct Reading {
     usage: Option<Usage>,
 }
 
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow, default)]
-    choices: Vec<Choice<'a>>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    index: Option<u32>,
-    #[serde(borrow)]
-    delta: Option<&'a RawValue>,
-    #[serde(borrow)]
-    finish_reason: Option<&'a RawValue>,
-}
-
 impl Answer {
     /// Takes the next bytes; the tokens they complete are appended to `out`. After a fault nothing more may be fed.
     pub(crate) fn feed(&mut self, bytes: &[u8], out: &mut Vec<Token>) -> Result<(), Fault> {
@@ -153,24 +132,26 @@ impl Reading {
         }
         let garbled = || Fault::garbage("a piece of the model's answer could not be read");
         let data = std::str::from_utf8(data).map_err(|_| garbled())?;
-        let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|_| garbled())?;
-        if chunk.error.is_some() {
+        let chunk = json::members(data).ok_or_else(garbled)?;
+        let get = |name: &str| json::get(&chunk, name);
+        if get("error").is_some() {
             return Err(in_stream(data));
         }
-        if let Some(usage) = chunk.usage.and_then(|raw| chat::usage(raw.get())) {
+        if let Some(usage) = get("usage").and_then(chat::usage) {
             self.usage = Some(usage);
         }
-        let Some(choice) = chunk.choices.iter().find(|choice| choice.index.unwrap_or_default() == 0) else {
-            return Ok(());
-        };
+        let choices = get("choices").and_then(json::elements).unwrap_or_default();
+        let mut choices = choices.iter().filter_map(|choice| json::members(choice.get()));
+        let first = |choice: &Members<'_>| json::get(choice, "index").is_none_or(|index| index == "0");
+        let Some(choice) = choices.find(first) else { return Ok(()) };
         if self.finished {
             return Ok(());
         }
-        if let Some(delta) = choice.delta.and_then(|delta| json::members(delta.get())) {
+        if let Some(delta) = json::get(&choice, "delta").and_then(json::members) {
             out.extend(chat::content(&delta).filter(|text| !text.is_empty()).map(Token::Text));
             out.extend(chat::more(&delta).map(Token::More));
         }
-        if let Some(word) = choice.finish_reason.and_then(|word| json::text(word.get())) {
+        if let Some(word) = json::get(&choice, "finish_reason").and_then(json::text) {
             self.finished = true;
             out.push(Token::Finished(chat::finish_word(&word).to_owned()));
         }
@@ -256,10 +237,16 @@ mod tests {
         let text = String::from_utf8(bytes).expect("text");
         let cut = text.find("finish_reason\":\"stop").expect("there");
         let heard_of = |text: &str| heard([text.as_bytes()]);
-        assert_eq!(heard_of(&text[..cut]).last().expect("tokens"), "fault a piece of the model's answer could not be read");
+        assert_eq!(
+            heard_of(&text[..cut]).last().expect("tokens"),
+            "fault a piece of the model's answer could not be read"
+        );
         let early = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
         assert_eq!(heard_of(early), ["text a", "fault the model's answer ended too early"]);
-        assert_eq!(heard_of(&format!("{early}data: [DONE]\n\n")), ["text a", "fault the model's answer ended too early"]);
+        assert_eq!(
+            heard_of(&format!("{early}data: [DONE]\n\n")),
+            ["text a", "fault the model's answer ended too early"]
+        );
         assert_eq!(heard_of(""), ["fault the model's answer ended too early"]);
     }
 

@@ -105,7 +105,7 @@ async fn next(
         Deadline,
         LookUp,
     }
-    let (mut read, mut over) = (pin!(incoming.more(Vec::with_capacity(READ))), pin!(deadline.passes()));
+    let (mut read, mut over) = (pin!(incoming.more(Vec::with_capacity(READ))), pin!(sleep(deadline.left())));
     let mut look_up = pin!(sleep(LOOK_UP));
     loop {
         let event = poll_fn(|cx| {

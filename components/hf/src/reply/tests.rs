@@ -35,7 +35,9 @@ fn pictures_are_found_in_every_form() {
 
 #[test]
 fn what_holds_no_picture_is_a_fault() {
-    for body in ["{", "{}", "[]", "\"\"", "\"AAAA\"", "{\"images\": []}", "{\"output\": 3}", "null", "{\"url\": \"ftp://x\"}"] {
+    for body in
+        ["{", "{}", "[]", "\"\"", "\"AAAA\"", "{\"images\": []}", "{\"output\": 3}", "null", "{\"url\": \"ftp://x\"}"]
+    {
         assert!(picture(body).is_err(), "{body}");
     }
     let told = picture(r#"{"error": "NSFW content"}"#).expect_err("an error");
@@ -53,7 +55,9 @@ fn samples_become_a_wav() {
     let flat = sound(r#"{"audio": [1, -1], "sampling_rate": 8000.0}"#).expect("a sound");
     assert!(matches!(flat, Found::Bytes("audio/wav", wav) if wav[44..] == [0xFF, 0x7F, 0x01, 0x80]));
     let stereo = sound(r#"[{"audio": [[0, 0], [1, 1]], "sampling_rate": 8000}]"#).expect("a sound");
-    assert!(matches!(stereo, Found::Bytes(_, wav) if wav[22] == 2 && wav[44..] == [0, 0, 0xFF, 0x7F, 0, 0, 0xFF, 0x7F]));
+    assert!(
+        matches!(stereo, Found::Bytes(_, wav) if wav[22] == 2 && wav[44..] == [0, 0, 0xFF, 0x7F, 0, 0, 0xFF, 0x7F])
+    );
 }
 
 #[test]

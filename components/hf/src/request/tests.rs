@@ -135,10 +135,7 @@ fn a_chat_goes_as_recorded_with_its_model_first() {
         max_tokens: Some(64),
         temperature: Some(0.2),
         ..conversation(
-            vec![
-                message(Role::System, Some("Be brief."), None),
-                message(Role::User, Some("Name a tide."), None),
-            ],
+            vec![message(Role::System, Some("Be brief."), None), message(Role::User, Some("Name a tide."), None)],
             None,
         )
     };
@@ -212,9 +209,10 @@ fn nothing_climbs_out_of_its_place_in_the_path() {
     for model in ["a/b", "meta-llama/Llama-3.1-8B-Instruct", "a_b/c.d-e_f", "0/1"] {
         assert!(is_model(model) && is_chat_model(model), "{model}");
     }
-    for model in
-        ["", "a", "a/", "/b", "a/b/c", "../b", "a/..", "a/b..c", "a/.b", "a/b?c", "a/b#c", "a/b%2e", "a b/c", "a/b\n", "ä/b"]
-    {
+    for model in [
+        "", "a", "a/", "/b", "a/b/c", "../b", "a/..", "a/b..c", "a/.b", "a/b?c", "a/b#c", "a/b%2e", "a b/c", "a/b\n",
+        "ä/b",
+    ] {
         assert!(!is_model(model) && !is_chat_model(model), "{model}");
         assert!(matches!(embed(model, &[String::new()]), Err(Reason::Invalid(_))), "{model}");
     }
