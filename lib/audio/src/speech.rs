@@ -1,4 +1,4 @@
-use crate::resample::Resampler;
+use crate::resample::{Resampler, resampled_length};
 use crate::wav::push_pcm;
 use crate::{Kind, Pieces, Sound, Unreadable};
 
@@ -23,14 +23,15 @@ impl Speech {
         Ok(Speech { sound, resampler, mono: Vec::new(), given: 0 })
     }
 
-    /// Decodes all of it, only to know how many samples there are: a WAV says so before the first.
+    /// Decodes all of it, only to know how many samples there will be: a WAV says so before the first.
     pub fn samples(bytes: &Pieces, kind: Kind) -> Result<u64, Unreadable> {
-        let mut speech = Speech::open(bytes, kind)?;
-        let mut samples = 0;
-        while let Some(pcm) = speech.decode()? {
-            samples += pcm.len() as u64 / 2;
+        let mut sound = Sound::open(bytes, kind)?;
+        let mut count = 0;
+        while let Some(samples) = sound.decode()?.map(<[f32]>::len) {
+            count += (samples / usize::from(sound.channels)) as u64;
         }
-        Ok(samples)
+        let samples = resampled_length(count, u64::from(sound.rate), u64::from(SPEECH_RATE));
+        if samples > MOST { Err(Unreadable::TooLong("an hour")) } else { Ok(samples) }
     }
 
     /// The next samples as bytes; none at the end.
