@@ -27,7 +27,7 @@ pub struct Loaded {
 
 /// An interface as a component imports or exports it.
 pub struct Interface {
-    /// With its version: `hybrid:llm/llm@0.1.0`.
+    /// With its version: `a:b/c@0.1.0`.
     pub name: String,
     pub functions: Vec<Function>,
 }

@@ -36,7 +36,7 @@ pub struct Target {
     pub function: usize,
 }
 
-/// The part of a version that compatible versions share: `hybrid:llm/llm@0.1.3` → `hybrid:llm/llm@0.1`.
+/// The part of a version that compatible versions share: `a:b/c@0.1.3` → `a:b/c@0.1`.
 pub fn compatible(name: &str) -> String {
     let Some((interface, version)) = name.split_once('@') else { return name.to_owned() };
     if version.contains(['-', '+']) {

@@ -1,7 +1,6 @@
 //! A component that does on request what components should not, and the little that they should: the host's tests
 //! serve it alone.
 
-#[expect(unsafe_code, reason = "generated")]
 mod export {
     use spin_sdk::wasip3;
 

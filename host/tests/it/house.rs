@@ -1,0 +1,165 @@
+//! The one set-up of the host's tests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hybrid_ai::config::{Config, Overrides};
+use hybrid_ai::registry::Registry;
+use hybrid_ai::server::{Server, Stop};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+/// The project's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host is a folder of the project")
+}
+
+/// The component that misbehaves on request, built on first use.
+pub fn probe() -> &'static Path {
+    static PROBE: OnceLock<PathBuf> = OnceLock::new();
+    PROBE.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let target = root().join("target");
+        let status = Command::new(cargo)
+            .current_dir(root())
+            .args(["build", "--quiet", "--profile", "component", "--target", "wasm32-wasip2", "--package", "probe"])
+            .arg("--target-dir")
+            .arg(&target)
+            .status()
+            .expect("cargo starts");
+        assert!(status.success(), "the probe was not built");
+        target.join("wasm32-wasip2/component/probe.wasm")
+    })
+}
+
+/// A folder of its own for a test, gone with it.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("hybrid-ai-test-{}-{count}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder for the test");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, bytes).expect("a file for the test");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A configuration from text, with an environment that holds nothing.
+pub fn config(text: &str) -> Config {
+    let folder = Folder::new();
+    let file = folder.write("hybrid.toml", format!("listen = \"127.0.0.1:0\"\n{text}"));
+    let overrides = Overrides { file: Some(file), ..Overrides::default() };
+    // Compiled code may be shared by tests and runs: it is found by hash.
+    let data = root().join("target/test-data").display().to_string();
+    Config::load(&overrides, |name| (name == "HYBRID_DATA_DIR").then(|| data.clone())).expect("a configuration")
+}
+
+/// A host that serves, in this process.
+pub struct House {
+    pub base: String,
+    pub registry: Arc<Registry>,
+    stop: Stop,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+}
+
+impl House {
+    /// The probe served alone, with these lines of configuration.
+    pub async fn probe(text: &str) -> Self {
+        let registry = Registry::open_file(Arc::new(config(text).alone("probe")), probe()).expect("the probe loads");
+        Self::open(registry, false).await
+    }
+
+    /// The components of a folder.
+    pub async fn of(folder: &Path, text: &str) -> Self {
+        let registry = Registry::open(Arc::new(config(text)), folder).expect("the components load");
+        Self::open(registry, true).await
+    }
+
+    async fn open(registry: Arc<Registry>, ours: bool) -> Self {
+        let server = Server::bind(Arc::clone(&registry), ours).await.expect("a port");
+        let base = format!("http://{}", server.address().expect("an address"));
+        let stop = Stop::default();
+        tokio::spawn(server.run(stop.clone()));
+        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        Self { base, registry, stop, client }
+    }
+
+    pub fn authority(&self) -> &str {
+        self.base.trim_start_matches("http://")
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(format!("{}{path}", self.base)).body(Full::default()).expect("a request")).await
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        self.send(Request::post(format!("{}{path}", self.base)).body(Full::new(body.into())).expect("a request")).await
+    }
+
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        self.try_send(request).await.expect("an answer")
+    }
+
+    /// Fails where the connection breaks, which a test may want.
+    pub async fn try_send(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+        let response = tokio::time::timeout(Duration::from_secs(60), self.client.request(request)).await??;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.stop.stop();
+    }
+}
+
+/// The uniform error body, with all four keys.
+pub fn assert_uniform(answer: &Answer, code: &str) {
+    let body = answer.json();
+    assert_eq!(body["error"], code, "{body}");
+    assert!(body["message"].is_string() && body["details"].is_object(), "{body}");
+    assert!(body["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{body}");
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert!(answer.headers.contains_key("x-request-id"));
+}

@@ -1,0 +1,13 @@
+//! The host, at its door: a real server on port 0, real components, one file per promise.
+
+mod house;
+
+mod alone;
+mod cancel;
+mod chains;
+mod limits;
+mod names;
+mod reload;
+mod reuse;
+mod shutdown;
+mod trap;
