@@ -3,6 +3,7 @@ use hybrid_guest::bytes::TooLong;
 use hybrid_guest::types::Reason;
 
 /// A recording, and what it is.
+#[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) kind: Kind,
     /// Kept as it came, for as many models as will be asked.
@@ -37,12 +38,12 @@ mod tests {
     use super::*;
 
     fn refused(audio: Result<Vec<Vec<u8>>, TooLong>) -> Reason {
-        Input::read(audio, 100).err().expect("it is refused")
+        Input::read(audio, 100).expect_err("it is refused")
     }
 
     #[test]
     fn a_recording_is_taken_for_what_its_bytes_say() {
-        let flac = Input::read(Ok(vec![b"fL".to_vec(), b"aC....".to_vec()]), 100).ok().expect("it is flac");
+        let flac = Input::read(Ok(vec![b"fL".to_vec(), b"aC....".to_vec()]), 100).expect("it is flac");
         assert_eq!(flac.kind.media_type(), "audio/flac");
         assert!(
             matches!(refused(Ok(vec![b"hello".to_vec()])), Reason::UnsupportedMedia(text) if text.contains("flac"))
@@ -56,16 +57,16 @@ mod tests {
         // A tenth of a second of stereo at 8 kHz.
         let samples = [0u8, 0x40].repeat(2 * 800);
         let wav = [header(8_000, 2, samples.len() as u32).to_vec(), samples].concat();
-        let input = Input::read(Ok(vec![wav]), 10_000).ok().expect("it is a WAV");
-        let out = input.wav().ok().expect("it is read").collect::<Vec<_>>().concat();
+        let input = Input::read(Ok(vec![wav]), 10_000).expect("it is a WAV");
+        let Ok(wav) = input.wav() else { panic!("it is read") };
+        let out = wav.collect::<Vec<_>>().concat();
         assert_eq!(out[..44], header(16_000, 1, 3_200));
         assert_eq!(out.len(), 44 + 3_200);
     }
 
     #[test]
     fn a_broken_recording_is_the_callers_to_mend() {
-        let input =
-            Input::read(Ok(vec![b"fLaC and then nothing of the kind".to_vec()]), 100).ok().expect("so it seems");
+        let input = Input::read(Ok(vec![b"fLaC and then nothing of the kind".to_vec()]), 100).expect("so it seems");
         assert!(matches!(input.wav().err(), Some(Reason::Invalid(problems)) if problems[0].field == "audio"));
     }
 }

@@ -12,6 +12,13 @@ pub struct Pieces {
     starts: Arc<[u64]>,
 }
 
+/// Its length alone: what people said is not for any log.
+impl std::fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pieces({} bytes)", self.len())
+    }
+}
+
 impl From<Vec<Vec<u8>>> for Pieces {
     fn from(mut pieces: Vec<Vec<u8>>) -> Self {
         pieces.retain(|piece| !piece.is_empty());
