@@ -1,8 +1,8 @@
 //! Reading a request's body, and no more of it than is taken.
 
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, Trailers};
-use spin_sdk::wasip3::wit_bindgen::{FutureReader, StreamReader, StreamResult};
-use spin_sdk::wasip3::wit_future;
+use spin_sdk::wasip3::wit_bindgen::{FutureReader, StreamReader, StreamResult, spawn};
+use spin_sdk::wasip3::{wit_future, wit_stream};
 
 use crate::head::Head;
 use crate::input::{Problem, Wrong};
@@ -11,6 +11,7 @@ use crate::refusal::Refusal;
 
 /// Where no length was told: most bodies are smaller.
 const FIRST_BYTES: usize = 16 * 1024;
+const ASIDE_BYTES: usize = 256 * 1024;
 /// What a form is read in.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -38,21 +39,29 @@ impl Body {
     pub(crate) async fn whole(mut self) -> Result<Vec<u8>, Refusal> {
         // One byte more, for a read without room would not see the end.
         let mut whole = Vec::with_capacity(self.length.map_or(FIRST_BYTES, |length| length as usize + 1));
+        // Where no length was told, full pieces are put aside: a vector that grows leaves its smaller selves behind, in
+        // memory that an instance never gives back.
+        let (mut aside, mut length): (Vec<Vec<u8>>, u64) = (Vec::new(), 0);
         loop {
             if whole.len() == whole.capacity() {
-                whole.reserve(whole.len());
+                aside.push(std::mem::replace(&mut whole, Vec::with_capacity(ASIDE_BYTES)));
             }
             let (result, filled) = self.bytes.read(whole).await;
             whole = filled;
-            if !matches!(result, StreamResult::Complete(_)) {
-                break;
-            }
-            if whole.len() as u64 > self.most {
+            let StreamResult::Complete(count) = result else { break };
+            length += count as u64;
+            if length > self.most {
                 return Err(Refusal::too_large(self.most));
             }
         }
-        self.ended(whole.len() as u64).await?;
-        Ok(whole)
+        self.ended(length).await?;
+        if aside.is_empty() {
+            return Ok(whole);
+        }
+        aside.push(whole);
+        let mut joined = Vec::with_capacity(length as usize);
+        aside.into_iter().for_each(|piece| joined.extend_from_slice(&piece));
+        Ok(joined)
     }
 
     pub(crate) async fn form(mut self, content_type: &str, files: &'static [&'static str]) -> Result<Form, Refusal> {
@@ -78,8 +87,11 @@ impl Body {
         parser.finish().map_err(malformed)
     }
 
-    /// A body that is one file.
-    pub(crate) async fn file(mut self) -> Result<Chunks, Refusal> {
+    /// A body that is one file: handed on unread where its length is known, with that length.
+    pub(crate) async fn file(mut self) -> Result<(StreamReader<u8>, u64), Refusal> {
+        if let Some(length) = self.length {
+            return Ok((self.bytes, length));
+        }
         let (most, mut chunks) = (self.most, Chunks::new());
         let length = self
             .pieces(|piece| {
@@ -91,7 +103,7 @@ impl Body {
             return Err(Refusal::too_large(most));
         }
         self.ended(length).await?;
-        Ok(chunks)
+        Ok((sent(chunks), length))
     }
 
     /// Reads until the end, the limit, or until `take` has enough; gives how many bytes came.
@@ -119,6 +131,19 @@ impl Body {
             Err(_) => Err(Refusal::unreadable("the body broke off")),
         }
     }
+}
+
+/// A file on its way, each piece of it gone when it was taken.
+pub(crate) fn sent(chunks: Chunks) -> StreamReader<u8> {
+    let (mut to, from) = wit_stream::new();
+    spawn(async move {
+        for chunk in chunks {
+            if !to.write_all(chunk).await.is_empty() {
+                return;
+            }
+        }
+    });
+    from
 }
 
 /// What is wrong with a body, together with what is wrong with the headers.

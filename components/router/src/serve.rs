@@ -16,12 +16,11 @@ use crate::bindings::hybrid::image_edit::image_edit;
 use crate::bindings::hybrid::llm::llm as chats;
 use crate::bindings::hybrid::stt::stt as speech_to_text;
 use crate::bindings::hybrid::tts::tts as text_to_speech;
-use crate::body::{Body, checked};
+use crate::body::{Body, checked, sent};
 use crate::head::{Head, Kind};
 use crate::input::edit::Picture;
 use crate::input::{self, Parameters, Problem};
 use crate::limits::Limits;
-use crate::multipart::Chunks;
 use crate::refusal::Refusal;
 use crate::routes::Endpoint;
 use crate::{control, output};
@@ -139,19 +138,6 @@ fn picture(picture: Picture, body: &Rc<Vec<u8>>) -> StreamReader<u8> {
     }
 }
 
-/// A file on its way, each piece of it gone when it was taken.
-fn sent(chunks: Chunks) -> StreamReader<u8> {
-    let (mut to, from) = wit_stream::new();
-    spawn(async move {
-        for chunk in chunks {
-            if !to.write_all(chunk).await.is_empty() {
-                return;
-            }
-        }
-    });
-    from
-}
-
 async fn tts(visit: Visit<'_>) -> Result<Answer, Refusal> {
     let Visit { head, request, parameters, limits, control, wrong } = visit;
     let body = json(head, request, Limits::json_bytes(limits.tts_chars)).await?;
@@ -165,22 +151,26 @@ async fn tts(visit: Visit<'_>) -> Result<Answer, Refusal> {
 
 async fn stt(visit: Visit<'_>) -> Result<Answer, Refusal> {
     let Visit { head, request, parameters, limits, control, wrong } = visit;
-    let input = match head.kind() {
+    let (audio, input) = match head.kind() {
         Kind::Form => {
             let content_type = head.get("content-type").unwrap_or_default();
             let body = Body::of(request, head, limits.form_bytes())?;
-            input::stt::parse(body.form(content_type, input::stt::FILES).await?)
+            let mut form = body.form(content_type, input::stt::FILES).await?;
+            let audio = input::stt::FILES.iter().find_map(|name| form.take_file(name));
+            let length = audio.as_ref().map(|chunks| chunks.iter().map(Vec::len).sum::<usize>() as u64);
+            (sent(audio.unwrap_or_default()), input::stt::parse(length, form.text("model"), form.text("language")))
         }
         Kind::Audio => {
-            let audio = Body::of(request, head, limits.upload_bytes)?.file().await?;
-            input::stt::parse_bare(audio, head.query())
+            let (audio, length) = Body::of(request, head, limits.upload_bytes)?.file().await?;
+            let field = |name| input::stt::query(head.query(), name);
+            let (model, language) = (field("model"), field("language"));
+            (audio, input::stt::parse(Some(length), model.as_deref(), language.as_deref()))
         }
         _ => return Err(Refusal::unsupported("`multipart/form-data` with a file `audio`")),
     };
     let input = checked(input, wrong)?;
     *parameters = input.parameters();
-    let recording =
-        speech_to_text::Recording { audio: sent(input.audio), model: input.model, language: input.language };
+    let recording = speech_to_text::Recording { audio, model: input.model, language: input.language };
     let found = speech_to_text::transcribe(recording, control).await?;
     let transcript = output::Transcript {
         text: &found.text,

@@ -1,36 +1,23 @@
 //! The form of POST /stt, and what may stand beside a bare recording.
 
 use super::{Parameters, Problem, Wrong, check_model, problem};
-use crate::multipart::{Chunks, Form};
 
+/// The second is what some clients call every file.
 pub(crate) const FILES: &[&str] = &["audio", "file"];
 
 #[derive(Debug)]
 pub(crate) struct Input {
-    pub audio: Chunks,
+    pub audio_bytes: u64,
     pub model: Option<String>,
     pub language: Option<String>,
 }
 
-pub(crate) fn parse(mut form: Form) -> Result<Input, Wrong> {
-    let audio = FILES.iter().find_map(|name| form.take_file(name));
-    check(audio, form.text("model"), form.text("language"))
-}
-
-/// A body that is the recording itself, with the other fields in the query.
-pub(crate) fn parse_bare(audio: Chunks, query: &str) -> Result<Input, Wrong> {
-    let field = |name: &str| {
-        let (_, value) = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(known, _)| *known == name)?;
-        Some(value.replace("%2F", "/").replace("%2f", "/").replace("%3A", ":")).filter(|value| !value.is_empty())
-    };
-    check(Some(audio), field("model").as_deref(), field("language").as_deref())
-}
-
-fn check(audio: Option<Chunks>, model: Option<&str>, language: Option<&str>) -> Result<Input, Wrong> {
+/// `audio_bytes` is the recording's length; none where there is no recording.
+pub(crate) fn parse(audio_bytes: Option<u64>, model: Option<&str>, language: Option<&str>) -> Result<Input, Wrong> {
     let mut problems: Vec<Problem> = Vec::new();
-    match &audio {
+    match audio_bytes {
         None => problems.push(problem("audio", "is required: a part of the form with the recording's bytes")),
-        Some(chunks) if chunks.is_empty() => problems.push(problem("audio", "must not be empty")),
+        Some(0) => problems.push(problem("audio", "must not be empty")),
         Some(_) => {}
     }
     if let Some(Err(message)) = model.map(|model| check_model(model, false)) {
@@ -43,7 +30,14 @@ fn check(audio: Option<Chunks>, model: Option<&str>, language: Option<&str>) -> 
     if !problems.is_empty() {
         return Err(Wrong::Invalid(problems));
     }
-    Ok(Input { audio: audio.unwrap_or_default(), model: model.map(str::to_owned), language: code.flatten() })
+    let audio_bytes = audio_bytes.unwrap_or_default();
+    Ok(Input { audio_bytes, model: model.map(str::to_owned), language: code.flatten() })
+}
+
+/// A field of a query. Of what may be escaped, a model's name has but these two.
+pub(crate) fn query(query: &str, name: &str) -> Option<String> {
+    let (_, value) = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(known, _)| *known == name)?;
+    Some(value.replace("%2F", "/").replace("%2f", "/").replace("%3A", ":")).filter(|value| !value.is_empty())
 }
 
 /// `en` of `en`, `EN` and `en-US`. Three letters too: Whisper knows `haw` and `yue`, which have no shorter code.
@@ -59,7 +53,7 @@ fn code(language: &str) -> Option<String> {
 impl Input {
     pub(crate) fn parameters(&self) -> Parameters {
         let mut parameters = Parameters::default();
-        parameters.add("audio_bytes", self.audio.iter().map(Vec::len).sum::<usize>());
+        parameters.add("audio_bytes", self.audio_bytes);
         parameters.maybe("language", self.language.as_deref());
         parameters.maybe("model", self.model.as_deref());
         parameters
@@ -70,43 +64,27 @@ impl Input {
 mod tests {
     use super::*;
 
-    fn form(texts: &[(&str, &str)], file: Option<&str>) -> Form {
-        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        Form { texts, files: file.map(|name| (name.to_owned(), vec![b"RIFF".to_vec()])).into_iter().collect() }
-    }
-
     #[test]
-    fn a_form_is_read_under_both_names_of_the_file() {
-        for name in FILES {
-            let fields = [("model", "openai/whisper-base"), ("language", "en-US")];
-            let input = parse(form(&fields, Some(name))).expect("a recording");
-            assert_eq!(input.language.as_deref(), Some("en"));
-            assert_eq!(input.parameters().0, "audio_bytes=4 language=en model=openai/whisper-base");
-        }
-    }
-
-    #[test]
-    fn empty_fields_are_absent_ones() {
-        let input = parse(form(&[("model", ""), ("language", " ")], Some("audio"))).expect("a recording");
-        assert_eq!((input.model, input.language), (None, None));
+    fn a_recording_is_read() {
+        let input = parse(Some(4), Some("openai/whisper-base"), Some("en-US")).expect("a recording");
+        assert_eq!(input.language.as_deref(), Some("en"));
+        assert_eq!(input.parameters().0, "audio_bytes=4 language=en model=openai/whisper-base");
     }
 
     #[test]
     fn everything_wrong_is_told() {
-        let Err(Wrong::Invalid(problems)) = parse(form(&[("model", "x"), ("language", "english")], None)) else {
-            panic!("it is invalid")
-        };
+        let Err(Wrong::Invalid(problems)) = parse(None, Some("x"), Some("english")) else { panic!("it is invalid") };
         let fields: Vec<_> = problems.iter().map(|problem| problem.field.as_str()).collect();
         assert_eq!(fields, ["audio", "model", "language"]);
-        let empty = Form { files: vec![("audio".into(), Chunks::new())], ..Form::default() };
-        let Err(Wrong::Invalid(problems)) = parse(empty) else { panic!("it is empty") };
+        let Err(Wrong::Invalid(problems)) = parse(Some(0), None, None) else { panic!("it is empty") };
         assert_eq!(problems, [problem("audio", "must not be empty")]);
     }
 
     #[test]
-    fn a_bare_recording_has_its_fields_in_the_query() {
-        let input = parse_bare(vec![b"fLaC".to_vec()], "language=de&model=a%2Fb").expect("a recording");
-        assert_eq!((input.model.as_deref(), input.language.as_deref()), (Some("a/b"), Some("de")));
+    fn a_query_has_fields() {
+        let field = |name| query("language=de&model=a%2Fb&empty=", name);
+        assert_eq!((field("model").as_deref(), field("language").as_deref()), (Some("a/b"), Some("de")));
+        assert_eq!((field("empty"), field("other")), (None, None));
     }
 
     #[test]

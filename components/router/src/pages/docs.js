@@ -146,8 +146,9 @@ const jsonForm = (doc, path, schema, id) => {
     aside.set(name, value)
     return name
   }
-  const text = make('textarea', {id: `${id}-body`, spellcheck: 'false', rows: '10'})
+  const text = make('textarea', {id: `${id}-body`, spellcheck: 'false'})
   text.value = JSON.stringify(example, (_, value) => shorten(value), 2)
+  text.rows = Math.min(text.value.split('\n').length + 1, 24)
   const expand = () => {
     const body = JSON.parse(text.value, (_, value) => aside.get(value) ?? value)
     return JSON.stringify(body)
