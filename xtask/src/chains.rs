@@ -26,6 +26,11 @@ impl Chains {
         self.chains.get(interface).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The links of all chains but the one that the outside asks.
+    pub fn behind(&self) -> impl Iterator<Item = &String> {
+        self.chains.iter().filter(|(interface, _)| *interface != HANDLER).flat_map(|(_, links)| links)
+    }
+
     /// Who answers when `importer` asks for `interface`: the link after it, or the chain's first for one outside of it.
     pub fn next(&self, interface: &str, importer: &str) -> Option<&str> {
         let links = self.links(interface);

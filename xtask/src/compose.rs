@@ -10,7 +10,8 @@ use anyhow::{Context, anyhow, bail, ensure};
 use wac_graph::{CompositionGraph, EncodeOptions, NodeId};
 
 use crate::chains::{Chains, HANDLER, unversioned};
-use crate::tree;
+use crate::components;
+use crate::tree::{self, Guest};
 use crate::wasm::{self, Outline};
 
 const SETTINGS: &str = "wasi:config/store";
@@ -19,8 +20,29 @@ const SETTINGS_PLUG: &str = "config-env";
 /// Types alone: there is nothing behind it that anybody could plug in.
 const TYPES: &str = "hybrid:types/types";
 
+/// Composes the capabilities named, building what they need, or all of them and everything in one from what is built.
+pub fn write(names: &[String]) -> anyhow::Result<()> {
+    if names.is_empty() {
+        return all();
+    }
+    let mut needed = names.to_vec();
+    needed.extend(Chains::read()?.behind().cloned());
+    components::build(&needed)?;
+    let parts = Parts::of(|guest| needed.contains(&guest.name))?;
+    for name in names {
+        let offered = parts.outlines[name]
+            .exports
+            .iter()
+            .map(|export| unversioned(export))
+            .find(|export| is_plugged(export, false));
+        let interface = offered.with_context(|| format!("`{name}` offers no interface of ours"))?;
+        parts.write(name, name, interface, false)?;
+    }
+    Ok(())
+}
+
 pub fn all() -> anyhow::Result<()> {
-    let parts = Parts::read()?;
+    let parts = Parts::of(|_| true)?;
     let front = parts.chains.links(HANDLER);
     let last = front.last().context("somebody must answer wasi:http/handler")?;
     for import in &parts.outlines[last].imports {
@@ -53,9 +75,9 @@ struct Parts {
 }
 
 impl Parts {
-    fn read() -> anyhow::Result<Parts> {
+    fn of(wanted: impl Fn(&Guest) -> bool) -> anyhow::Result<Parts> {
         let mut parts = Parts { chains: Chains::read()?, files: HashMap::new(), outlines: BTreeMap::new() };
-        for guest in tree::guests()? {
+        for guest in tree::guests()?.into_iter().filter(wanted) {
             parts.outlines.insert(guest.name.clone(), Outline::of(&guest.file())?);
             parts.files.insert(guest.name.clone(), guest.file());
         }

@@ -4,7 +4,7 @@ use anyhow::bail;
 
 const USAGE: &str = "\
 cargo xtask components [NAME...]   build the components (all, or those named) into target/components and target/plugs
-cargo xtask compose                plug them together into target/composed
+cargo xtask compose [NAME...]      plug them together into target/composed (those named are built first)
 cargo xtask sizes                  print how large they are, and fail where one is too large
 cargo xtask check                  formatting and lints, native and wasm
 cargo xtask test                   build everything and run every test
@@ -17,7 +17,7 @@ fn main() -> anyhow::Result<()> {
     let rest: Vec<String> = arguments.collect();
     match command.as_str() {
         "components" => xtask::components::build(&rest),
-        "compose" => xtask::compose::all(),
+        "compose" => xtask::compose::write(&rest),
         "sizes" => xtask::sizes::print(),
         "check" => xtask::check::all(),
         "test" => xtask::test::all(),

@@ -1,14 +1,130 @@
-//! To come.
-pub mod load {
-    pub fn run(_: &[String]) -> anyhow::Result<()> {
-        Ok(())
-    }
+//! `bench`: what a request costs, beside the least it could cost.
+//!
+//! Three servers answer POST /llm from the same stand-in, which costs nothing: a native reverse proxy, our host, and the
+//! composed file under our host. Each is a process of its own, and so are the stand-in and the load. CPU is the server's
+//! user and system time; on a machine shared with others it is the figure to trust. Ratios are to the proxy of the same
+//! run.
+
+pub mod load;
+pub mod proxy;
+
+mod server;
+
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+
+use crate::process::{cargo, run as run_program};
+use crate::{compose, tree};
+use load::Load;
+use server::Server;
+
+/// Each server is measured this often, in turn; the medians count.
+const ROUNDS: usize = 3;
+const CONNECTIONS: [usize; 2] = [16, 1];
+
+/// What one measurement found.
+#[derive(Debug, Clone, Copy)]
+struct Figures {
+    per_second: f64,
+    p50_us: f64,
+    p99_us: f64,
+    cpu_us: f64,
 }
-pub mod proxy {
-    pub fn run(_: &[String]) -> anyhow::Result<()> {
-        Ok(())
+
+pub fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let seconds = match arguments {
+        [] => 5.0,
+        [seconds] => seconds.parse().context("the argument is a number of seconds")?,
+        _ => bail!("usage: cargo xtask bench [SECONDS]"),
+    };
+    run_program(cargo().args(["build", "--release", "-p", "hybrid-ai"]))?;
+    let host = tree::target().join("release/hybrid-ai");
+    let ourselves = std::env::current_exe()?;
+    let composed = compose::file("hybrid-ai");
+    ensure!(composed.is_file(), "there is no {}; `cargo xtask compose` makes it", composed.display());
+
+    let standin = Server::start("stand-in", &ourselves, &["standin", "--zero-latency"], &[])?;
+    let upstream = format!("http://{}", standin.address);
+    // A line per request would measure the terminal.
+    let environment = [("HF_BASE_URL", upstream.as_str()), ("HF_API_KEY", "hf_bench"), ("LOG_LEVEL", "warn")];
+    let start = |name, program: &Path, arguments: &[&str]| Server::start(name, program, arguments, &environment);
+    let listen = ["--listen", "127.0.0.1:0"];
+    let composed = composed.to_string_lossy();
+    let servers = [
+        start("native proxy", &ourselves, &["bench-proxy", &upstream])?,
+        start("our host", &host, &["serve", listen[0], listen[1]])?,
+        start("composed file", &host, &["serve", &composed, listen[0], listen[1]])?,
+    ];
+    let mut answering = Vec::new();
+    for server in &servers {
+        match load::probe(&server.address) {
+            Ok(()) => answering.push(server),
+            Err(error) => println!("{} is left out: {error:#}", server.name),
+        }
     }
-}
-pub fn run(_: &[String]) -> anyhow::Result<()> {
+    ensure!(answering.len() > 1, "there is nothing to compare");
+    for connections in CONNECTIONS {
+        println!("\nPOST /llm, {connections} connections, {ROUNDS} rounds of {seconds} s, medians");
+        table(&answering, &measured(&answering, connections, seconds)?);
+    }
+    ensure!(answering.len() == servers.len(), "not all servers could be measured");
     Ok(())
+}
+
+/// A median for each server, in their order.
+fn measured(servers: &[&Server], connections: usize, seconds: f64) -> anyhow::Result<Vec<Figures>> {
+    let mut found: Vec<Vec<Figures>> = vec![Vec::new(); servers.len()];
+    for round in 0..ROUNDS {
+        for turn in 0..servers.len() {
+            // Another one begins each round, so that a noisy moment does not always meet the same one.
+            let index = (turn + round) % servers.len();
+            let server = servers[index];
+            Load::run(&server.address, connections, (seconds / 4.0).min(1.5))?;
+            let before = server.cpu_us()?;
+            let load = Load::run(&server.address, connections, seconds)?;
+            let cpu_us = (server.cpu_us()? - before) / load.requests as f64;
+            found[index].push(Figures {
+                per_second: load.requests as f64 / load.seconds,
+                p50_us: load.p50_us,
+                p99_us: load.p99_us,
+                cpu_us,
+            });
+        }
+    }
+    Ok(found.iter().map(|all| median(all)).collect())
+}
+
+fn median(all: &[Figures]) -> Figures {
+    let of = |figure: fn(&Figures) -> f64| {
+        let mut values: Vec<f64> = all.iter().map(figure).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Figures {
+        per_second: of(|one| one.per_second),
+        p50_us: of(|one| one.p50_us),
+        p99_us: of(|one| one.p99_us),
+        cpu_us: of(|one| one.cpu_us),
+    }
+}
+
+fn table(servers: &[&Server], figures: &[Figures]) {
+    println!(
+        "{:<14} {:>12} {:>10} {:>10} {:>12}   requests/s and CPU beside the first",
+        "", "requests/s", "p50 µs", "p99 µs", "CPU µs/req"
+    );
+    let first = figures[0];
+    for (server, one) in servers.iter().zip(figures) {
+        println!(
+            "{:<14} {:>12.0} {:>10.0} {:>10.0} {:>12.1}   {:>6.2} x {:>6.2} x",
+            server.name,
+            one.per_second,
+            one.p50_us,
+            one.p99_us,
+            one.cpu_us,
+            one.per_second / first.per_second,
+            one.cpu_us / first.cpu_us
+        );
+    }
 }

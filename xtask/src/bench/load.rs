@@ -1,0 +1,118 @@
+//! The load: connections that each send the next request when the last one is answered.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
+
+const BODY: &str = r#"{"messages":[{"role":"system","content":"You are a helpful assistant"},{"role":"user","content":"What is the capital of France?"}],"model":"meta-llama/Llama-3.1-8B-Instruct","max_tokens":256,"temperature":0.7}"#;
+/// In the stand-in's answer, and in no other.
+const ANSWER: &[u8] = b"The capital of France is Paris.";
+
+/// What the load saw.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Load {
+    pub(super) requests: u64,
+    pub(super) seconds: f64,
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+}
+
+impl Load {
+    /// Runs the load in a process of its own.
+    pub(super) fn run(address: &str, connections: usize, seconds: f64) -> anyhow::Result<Load> {
+        let output = Command::new(std::env::current_exe()?)
+            .args(["bench-load", address, &connections.to_string(), &seconds.to_string()])
+            .output()
+            .context("starting the load")?;
+        ensure!(output.status.success(), "the load failed: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).context("what the load found")
+    }
+}
+
+/// One request, to see that the server answers from the stand-in.
+pub(super) fn probe(address: &str) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut sender = connect(address).await?;
+        for _ in 0..3 {
+            ask(&mut sender, address).await?;
+        }
+        Ok(())
+    })
+}
+
+/// `xtask bench-load ADDRESS CONNECTIONS SECONDS`: prints what it found as JSON.
+pub fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let [address, connections, seconds] = arguments else { bail!("usage: bench-load ADDRESS CONNECTIONS SECONDS") };
+    let (connections, seconds): (usize, f64) = (connections.parse()?, seconds.parse()?);
+    // One thread: the load takes no more from the server than it must.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let load = runtime.block_on(drive(address, connections, Duration::from_secs_f64(seconds)))?;
+    println!("{}", serde_json::to_string(&load)?);
+    Ok(())
+}
+
+async fn drive(address: &str, connections: usize, length: Duration) -> anyhow::Result<Load> {
+    let started = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..connections {
+        let address = address.to_owned();
+        tasks.spawn(async move {
+            let mut sender = connect(&address).await?;
+            let mut times = Vec::new();
+            while started.elapsed() < length {
+                let asked = Instant::now();
+                ask(&mut sender, &address).await?;
+                times.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
+            }
+            anyhow::Ok(times)
+        });
+    }
+    let mut times = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        times.extend(done??);
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    times.sort_unstable();
+    let at = |part: f64| times.get((times.len() as f64 * part) as usize).copied().map(f64::from);
+    let (p50_us, p99_us) = at(0.5).zip(at(0.99)).context("not one request was answered")?;
+    Ok(Load { requests: times.len() as u64, seconds, p50_us, p99_us })
+}
+
+type Sender = SendRequest<Full<Bytes>>;
+
+async fn connect(address: &str) -> anyhow::Result<Sender> {
+    let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn ask(sender: &mut Sender, address: &str) -> anyhow::Result<()> {
+    // A server may close a connection between requests.
+    if sender.ready().await.is_err() {
+        *sender = connect(address).await?;
+    }
+    let request = Request::post("/llm")
+        .header("host", address)
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from_static(BODY.as_bytes())))?;
+    let response = sender.send_request(request).await.context("no answer")?;
+    let status = response.status();
+    let body = response.into_body().collect().await.context("a broken answer")?.to_bytes();
+    ensure!(
+        status == 200 && body.windows(ANSWER.len()).any(|window| window == ANSWER),
+        "{status}, and not the stand-in's answer: {}",
+        String::from_utf8_lossy(&body)
+    );
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! A server under measurement: a process, its address and its CPU time.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, ensure};
+
+use crate::tree;
+
+/// Lives as long as the measurement; the process ends with it.
+pub(super) struct Server {
+    pub(super) name: &'static str,
+    /// `127.0.0.1:PORT`
+    pub(super) address: String,
+    process: Child,
+}
+
+/// What the kernel counts CPU time in, on every Linux.
+const TICK_US: f64 = 10_000.0;
+
+impl Server {
+    /// Starts a program whose first line on stderr is `listening on http://ADDRESS/`.
+    pub(super) fn start(
+        name: &'static str,
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Server> {
+        let mut process = Command::new(program)
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .current_dir(tree::root())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        let mut lines = BufReader::new(process.stderr.take().context("stderr is piped")?);
+        let mut line = String::new();
+        let mut before = String::new();
+        let address = loop {
+            line.clear();
+            ensure!(lines.read_line(&mut line)? > 0, "{name} ended: {before}");
+            if let Some(rest) = line.trim().strip_prefix("listening on http://") {
+                break rest.trim_end_matches('/').to_owned();
+            }
+            before.push_str(&line);
+        };
+        // A full pipe would stop it.
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        Ok(Server { name, address, process })
+    }
+
+    /// User and system time so far.
+    pub(super) fn cpu_us(&self) -> anyhow::Result<f64> {
+        let path = format!("/proc/{}/stat", self.process.id());
+        let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        // The program's name may hold anything, but the last parenthesis ends it.
+        let (_, rest) = stat.rsplit_once(')').context("a process's line in /proc")?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let ticks = |index: usize| -> anyhow::Result<f64> {
+            Ok(fields.get(index).context("a process's line in /proc")?.parse()?)
+        };
+        Ok((ticks(11)? + ticks(12)?) * TICK_US)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
