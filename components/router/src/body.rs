@@ -37,12 +37,12 @@ impl Body {
     }
 
     pub(crate) async fn whole(mut self) -> Result<Vec<u8>, Refusal> {
-        // One byte more, for a read without room would not see the end.
-        let mut whole = Vec::with_capacity(self.length.map_or(FIRST_BYTES, |length| length as usize + 1));
+        let mut whole = Vec::with_capacity(self.length.map_or(FIRST_BYTES, |length| length as usize));
         // Where no length was told, full pieces are put aside: a vector that grows leaves its smaller selves behind, in
         // memory that an instance never gives back.
         let (mut aside, mut length): (Vec<Vec<u8>>, u64) = (Vec::new(), 0);
-        loop {
+        // The end of a body whose length is known need not be waited for.
+        while self.length != Some(length) {
             if whole.len() == whole.capacity() {
                 aside.push(std::mem::replace(&mut whole, Vec::with_capacity(ASIDE_BYTES)));
             }

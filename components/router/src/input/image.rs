@@ -57,7 +57,7 @@ mod tests {
         let body =
             br#"{"prompt": "A serene landscape with mountains", "model": "stabilityai/stable-diffusion-3-medium",
             "negative_prompt": "blurry, low quality", "height": 768, "width": 1024, "seed": 7, "other": [1]}"#;
-        let input = parse(body, &Limits::default()).ok().expect("a prompt");
+        let input = parse(body, &Limits::default()).expect("a prompt");
         assert_eq!(input.prompt.text, "A serene landscape with mountains");
         assert_eq!(input.prompt.negative.as_deref(), Some("blurry, low quality"));
         assert_eq!((input.prompt.width, input.prompt.height, input.prompt.seed), (1024, 768, Some(7)));
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn what_is_absent_has_the_plans_defaults() {
-        let input = parse(br#"{"prompt": "x", "model": null, "width": null}"#, &Limits::default()).ok().expect("it");
+        let input = parse(br#"{"prompt": "x", "model": null, "width": null}"#, &Limits::default()).expect("it");
         assert_eq!((input.prompt.width, input.prompt.height), (512, 512));
         assert_eq!((input.model, input.prompt.negative, input.prompt.seed), (None, None, None));
     }

@@ -186,7 +186,6 @@ mod tests {
                 {"role": "user", "content": "What is the capital of France?"}],
                 "model": "meta-llama/Llama-2-7b-chat-hf", "max_tokens": 256, "temperature": 0.7}"#,
         )
-        .ok()
         .expect("a conversation");
         let roles: Vec<_> = input.conversation.messages.iter().map(|message| message.role).collect();
         assert_eq!(roles, [Role::System, Role::User]);
@@ -208,7 +207,6 @@ mod tests {
                 {"role": "tool", "content": "4", "tool_call_id": "1"}],
                 "top_p": 0.9, "stop": ["\n"], "seed": null, "foo": 1, "n": 2, "max_completion_tokens": 5, "stream": true}"#,
         )
-        .ok()
         .expect("a conversation");
         let [system, user, assistant, tool] = &input.conversation.messages[..] else { panic!("four turns") };
         assert_eq!(system.role, Role::System);
