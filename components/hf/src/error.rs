@@ -21,16 +21,19 @@ pub(crate) struct Fault {
 
 impl Fault {
     /// An answer came, and it is of no use; the next one may be.
+    #[cold]
     pub(crate) fn garbage(message: &str) -> Fault {
         Fault { reason: Reason::Failed(failure(message, None)), again: Again::Backoff }
     }
 
     /// As `garbage`, where the next one will not be better.
-    pub(crate) fn useless(message: impl Into<String>) -> Fault {
+    #[cold]
+    pub(crate) fn useless(message: &str) -> Fault {
         Fault { reason: Reason::Failed(failure(message, None)), again: Again::No }
     }
 
     /// No answer came.
+    #[cold]
     pub(crate) fn unreachable(message: &str) -> Fault {
         Fault { reason: Reason::Unavailable(failure(message, None)), again: Again::Backoff }
     }
@@ -39,6 +42,7 @@ impl Fault {
         Fault { reason: Reason::Timeout, again: Again::Backoff }
     }
 
+    #[cold]
     pub(crate) fn internal(message: &str) -> Fault {
         Fault { reason: Reason::Internal(message.to_owned()), again: Again::No }
     }
@@ -125,13 +129,13 @@ fn has(text: &str, phrase: &str) -> bool {
 }
 
 /// Sorts an answer whose status is not 2xx. `now` is the time in seconds since 1970.
-#[inline(never)]
+#[cold]
 pub(crate) fn refusal(model: &str, head: &Head, body: &[u8], now: i64) -> Fault {
     let status = head.status;
     let told = Told::read(head, body);
     let lower = told.message.as_deref().unwrap_or_default().to_ascii_lowercase();
     let says = |phrase: &str| has(&lower, phrase) || has(&told.kinds, phrase);
-    let quoted = told.message.as_deref().map(|text| presentable(text));
+    let quoted = told.message.as_deref().map(presentable);
     let message = quoted.unwrap_or_else(|| format!("the upstream answered with status {status}"));
     let failure = failure(message, Some(status));
 
@@ -173,9 +177,10 @@ pub(crate) fn refusal(model: &str, head: &Head, body: &[u8], now: i64) -> Fault 
 
 /// Sorts an error that came inside a stream whose status was 200. TGI says 422 there whatever happened, so that its
 /// number counts for nothing.
+#[cold]
 pub(crate) fn in_stream(data: &str) -> Fault {
     let told = Told::of_json(data).unwrap_or_default();
-    let message = told.message.as_deref().map(|text| presentable(text));
+    let message = told.message.as_deref().map(presentable);
     let failure = failure(message.unwrap_or_else(|| "the model broke off its answer".to_owned()), None);
     let (reason, again) = match told.kinds {
         kinds if has(&kinds, "overloaded") => (Reason::Unavailable(failure), Again::Backoff),
@@ -187,6 +192,7 @@ pub(crate) fn in_stream(data: &str) -> Fault {
 }
 
 /// An upstream's words without what must not leave the platform: addresses, hosts, tokens; cut to a sentence's length.
+#[cold]
 pub(crate) fn presentable(text: &str) -> String {
     let mut out = String::new();
     let mut bearer = false;

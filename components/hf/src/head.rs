@@ -11,6 +11,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    #[inline(never)]
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(value).ok().map(str::trim)
@@ -25,6 +26,7 @@ impl Head {
     }
 
     /// The media type in lower case without parameters; empty when the upstream says none.
+    #[inline(never)]
     pub(crate) fn content_type(&self) -> String {
         let value = self.get("content-type").unwrap_or_default();
         value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -36,6 +38,7 @@ impl Head {
     }
 
     /// How long the upstream asks us to stay away. `now` is the time in seconds since 1970, for answers that name a date.
+    #[cold]
     pub(crate) fn retry_after(&self, now: i64) -> Option<Duration> {
         if let Some(millis) = self.get("retry-after-ms").and_then(json::number) {
             return Duration::try_from_secs_f64(millis / 1000.0).ok();

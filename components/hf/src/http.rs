@@ -131,6 +131,7 @@ async fn send(mut writer: StreamWriter<u8>, body: &Body) {
     }
 }
 
+#[inline(never)]
 fn outgoing(
     config: &Config,
     upstream: &Base,
@@ -138,7 +139,6 @@ fn outgoing(
     hold: bool,
     contents: Option<StreamReader<u8>>,
 ) -> Result<Outgoing, Fault> {
-    let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
     let mut headers = Vec::with_capacity(6);
     headers.push(field("accept", request.accept));
     headers.push(field("user-agent", "hybrid-ai"));
@@ -173,7 +173,13 @@ fn outgoing(
     Ok(outgoing)
 }
 
+#[inline(never)]
+fn field(name: &str, value: &str) -> (String, Vec<u8>) {
+    (name.to_owned(), value.as_bytes().to_vec())
+}
+
 /// Sorts what went wrong below HTTP.
+#[cold]
 pub(crate) fn transport(code: &ErrorCode) -> Fault {
     match code {
         ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {

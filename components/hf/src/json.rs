@@ -11,34 +11,41 @@ use serde_json::value::RawValue;
 pub(crate) type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
 /// The members of an object that are not null; none when it is something else.
+#[inline(never)]
 pub(crate) fn members(json: &str) -> Option<Members<'_>> {
     serde_json::from_str::<Object<'_>>(json).ok().map(|object| object.0)
 }
 
 /// The member of that name among those found.
+#[inline(never)]
 pub(crate) fn get<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
     members.iter().find(|(key, _)| key == name).map(|(_, value)| value.get())
 }
 
+#[inline(never)]
 pub(crate) fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     get(&members(json)?, name)
 }
 
+#[inline(never)]
 pub(crate) fn elements(json: &str) -> Option<Vec<&RawValue>> {
     serde_json::from_str(json).ok()
 }
 
 /// The text of a JSON string, borrowed where nothing is escaped; none when it is something else.
+#[inline(never)]
 pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
+#[inline(never)]
 pub(crate) fn number(json: &str) -> Option<f64> {
     serde_json::from_str(json).ok()
 }
 
 /// Appends `value` as a JSON string.
+#[inline(never)]
 pub(crate) fn push_text(out: &mut Vec<u8>, value: &str) {
     push(out, value);
 }

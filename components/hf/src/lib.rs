@@ -156,6 +156,7 @@ impl Form {
 }
 
 /// Who ran a chat: as the router says, else the provider that the model's suffix pins, else the router.
+#[inline(never)]
 fn chat_provider(head: &Head, model: &str) -> String {
     let name = |name: &&str| {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);

@@ -176,10 +176,12 @@ fn segments(members: &Members<'_>) -> Vec<Segment> {
     segments
 }
 
+#[inline(never)]
 fn number(members: &Members<'_>, name: &str) -> Option<f64> {
     json::number(json::get(members, name)?)
 }
 
+#[inline(never)]
 fn words(members: &Members<'_>, name: &str) -> Option<String> {
     json::text(json::get(members, name)?).map(Cow::into_owned)
 }

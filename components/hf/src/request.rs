@@ -64,6 +64,7 @@ pub(crate) fn chat_path(base: &str) -> String {
 }
 
 /// The path of a task below the base, with what `pipeline` adds to it.
+#[inline(never)]
 fn task_path(model: &str, pipeline: &str) -> Result<String, Reason> {
     if !is_model(model) {
         return Err(Reason::invalid("model", "must be of the form `org/name`"));
@@ -173,7 +174,11 @@ pub(crate) fn edit(
     match mask {
         None => parts.push(Part::Text(b"}}".to_vec())),
         Some(mask) => {
-            parts.extend([Part::Text(b",\"mask_image\":\"".to_vec()), Part::Base64(mask), Part::Text(b"\"}}".to_vec())])
+            parts.extend([
+                Part::Text(b",\"mask_image\":\"".to_vec()),
+                Part::Base64(mask),
+                Part::Text(b"\"}}".to_vec()),
+            ]);
         }
     }
     Ok(Request { accept: "image/png", ..Request::task(task_path(model, "")?, Body(parts)) })
@@ -224,6 +229,7 @@ pub(crate) fn chat(model: &str, conversation: &Conversation, stream: bool) -> Re
     Ok(Request { target: Target::Chat, accept, content_type: JSON, body: Body::text(out) })
 }
 
+#[inline(never)]
 fn push_message(out: &mut Vec<u8>, message: &Message) -> Result<(), &'static str> {
     let role = match message.role {
         Role::System => "system",
@@ -289,6 +295,7 @@ fn response_format(format: &str) -> Cow<'_, str> {
     }
 }
 
+#[inline(never)]
 fn push_member(out: &mut Vec<u8>, key: &str, value: &str) {
     out.push(b',');
     json::push_text(out, key);
