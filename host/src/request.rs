@@ -70,11 +70,11 @@ pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>
         Ok((place, drive, head, body_done)) => {
             wait_for_head(&desk, started, place, drive, head, body_done, &id, access).await
         }
-        Err(refusal) => refused(refusal, &id, access),
+        Err(refusal) => refused(&refusal, &id, access),
     }
 }
 
-fn refused(refusal: Refusal, id: &HeaderValue, mut access: Access) -> Response<Answer> {
+fn refused(refusal: &Refusal, id: &HeaderValue, mut access: Access) -> Response<Answer> {
     let answer = refusal.answer(id);
     access.status(answer.status());
     access.finished();
@@ -411,20 +411,20 @@ async fn wait_for_head(
         }
         Event::Head(Err(error)) => {
             access.failure("a component answered with an error", &anyhow!(error.to_string()));
-            refused(Refusal::Broken, id, access)
+            refused(&Refusal::Broken, id, access)
         }
         Event::Broken(Broken { error, components }) => {
             access.failure("a component broke off", &error);
             access.components(components);
-            refused(Refusal::Broken, id, access)
+            refused(&Refusal::Broken, id, access)
         }
         Event::Silent => {
             access.failure("a component gave no answer", &anyhow!("its call ended without one"));
-            refused(Refusal::Broken, id, access)
+            refused(&Refusal::Broken, id, access)
         }
         Event::Late => {
             access.failure("the request took too long", &anyhow!("`limits.request_ms` passed"));
-            refused(Refusal::Timeout, id, access)
+            refused(&Refusal::Timeout, id, access)
         }
     }
 }

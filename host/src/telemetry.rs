@@ -5,13 +5,13 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, OnceLock};
-use std::thread::JoinHandle;
+use std::sync::{Condvar, Mutex, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Lines that wait for the writer; past them lines are dropped rather than requests delayed, and the loss is told.
-const WAITING_LINES: usize = 16_384;
+/// What may wait for the writer; past it lines are dropped rather than requests delayed, and the loss is told.
+const WAITING_BYTES: usize = 8 * 1024 * 1024;
+/// Lines are gathered this long before they are written: waking the writer for each cost 3 % of a busy host.
+const GATHER: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -77,56 +77,59 @@ impl From<f64> for Value<'_> {
 struct Log {
     level: Level,
     json: bool,
-    lines: SyncSender<Line>,
-    lost: std::sync::atomic::AtomicU64,
+    waiting: Mutex<Waiting>,
+    /// Told when the first line waits, and when all are written.
+    changed: Condvar,
 }
 
-enum Line {
-    Text(String),
-    Flush(SyncSender<()>),
+#[derive(Default)]
+struct Waiting {
+    text: String,
+    lost: u64,
+    writing: bool,
 }
 
 static LOG: OnceLock<Log> = OnceLock::new();
-static WRITER: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 
 /// Opens the log. Lines before this are dropped; a second call changes nothing.
 pub fn open(level: Level) {
-    let (lines, waiting) = sync_channel(WAITING_LINES);
-    let log = Log { level, json: !std::io::stderr().is_terminal(), lines, lost: 0.into() };
+    let log = Log { level, json: !std::io::stderr().is_terminal(), waiting: Mutex::default(), changed: Condvar::new() };
     if LOG.set(log).is_ok() {
-        let writer = std::thread::Builder::new().name("log".into()).spawn(move || write_lines(&waiting));
-        *WRITER.lock().expect("nobody panics holding it") = writer.ok();
+        // Without a writer lines are gathered, and dropped past the limit; requests are served all the same.
+        let _ = std::thread::Builder::new().name("log".into()).spawn(write_lines);
     }
 }
 
 /// Waits until everything said so far is written.
 pub fn flush() {
-    if let Some(log) = LOG.get() {
-        let (done, wait) = sync_channel(1);
-        if log.lines.send(Line::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(Duration::from_secs(2));
-        }
-    }
+    let Some(log) = LOG.get() else { return };
+    let waiting = log.waiting.lock().expect("nobody panics holding it");
+    let unwritten = |waiting: &mut Waiting| !waiting.text.is_empty() || waiting.writing;
+    let _ = log.changed.wait_timeout_while(waiting, Duration::from_secs(2), unwritten);
 }
 
-fn write_lines(waiting: &Receiver<Line>) {
-    let mut buffer = Vec::with_capacity(64 * 1024);
-    while let Ok(first) = waiting.recv() {
-        let mut flushed = Vec::new();
-        let mut next = Some(first);
-        while let Some(line) = next {
-            match line {
-                Line::Text(text) => buffer.extend_from_slice(text.as_bytes()),
-                Line::Flush(done) => flushed.push(done),
-            }
-            next = if buffer.len() < 60 * 1024 { waiting.try_recv().ok() } else { None };
+fn write_lines() {
+    let log = LOG.get().expect("it is set before its writer starts");
+    let mut text = String::new();
+    loop {
+        let waiting = log.waiting.lock().expect("nobody panics holding it");
+        let waiting = log.changed.wait_while(waiting, |waiting| waiting.text.is_empty());
+        drop(waiting.expect("nobody panics holding it"));
+        std::thread::sleep(GATHER);
+        let mut waiting = log.waiting.lock().expect("nobody panics holding it");
+        std::mem::swap(&mut text, &mut waiting.text);
+        let lost = std::mem::take(&mut waiting.lost);
+        waiting.writing = true;
+        drop(waiting);
+        if lost > 0 {
+            let message = "log lines were dropped: stderr is read too slowly";
+            text.push_str(&written(log, Level::Warn, message, &[("lines", lost.into())]));
         }
         // Where nobody reads stderr any more there is nobody to tell.
-        let _ = std::io::stderr().lock().write_all(&buffer);
-        buffer.clear();
-        for done in flushed {
-            let _ = done.send(());
-        }
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        text.clear();
+        log.waiting.lock().expect("nobody panics holding it").writing = false;
+        log.changed.notify_all();
     }
 }
 
@@ -140,20 +143,22 @@ pub fn line(level: Level, message: &str, fields: &[(&str, Value<'_>)]) {
     if level > log.level {
         return;
     }
-    let text = if log.json { json_line(level, message, fields) } else { plain_line(level, message, fields) };
-    send(log, text);
+    let text = written(log, level, message, fields);
+    let mut waiting = log.waiting.lock().expect("nobody panics holding it");
+    if waiting.text.len() + text.len() > WAITING_BYTES {
+        waiting.lost += 1;
+        return;
+    }
+    let first = waiting.text.is_empty();
+    waiting.text.push_str(&text);
+    drop(waiting);
+    if first {
+        log.changed.notify_all();
+    }
 }
 
-fn send(log: &Log, text: String) {
-    use std::sync::atomic::Ordering::Relaxed;
-    if log.lines.try_send(Line::Text(text)).is_err() {
-        log.lost.fetch_add(1, Relaxed);
-    } else if log.lost.load(Relaxed) > 0 {
-        let lost = log.lost.swap(0, Relaxed);
-        if lost > 0 {
-            line(Level::Warn, "log lines were dropped: stderr is read too slowly", &[("lines", lost.into())]);
-        }
-    }
+fn written(log: &Log, level: Level, message: &str, fields: &[(&str, Value<'_>)]) -> String {
+    if log.json { json_line(level, message, fields) } else { plain_line(level, message, fields) }
 }
 
 fn json_line(level: Level, message: &str, fields: &[(&str, Value<'_>)]) -> String {
