@@ -2,11 +2,12 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderName, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use standin::{Recorded, Standin};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The server under test and its upstream.
@@ -103,12 +104,66 @@ impl House<'_> {
         self.send("POST", path, &all, body).await
     }
 
+    /// Sends a body of `length` bytes for as long as the server takes them, and reads the answer whenever it comes: who
+    /// refuses a body need not read it to the end.
+    pub(crate) async fn upload(&self, path: &str, content_type: &str, length: usize) -> Result<Reply> {
+        let stream = TcpStream::connect(&self.authority).await.context("connecting")?;
+        let (mut from, mut to) = stream.into_split();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n",
+            self.authority
+        );
+        let writing = tokio::spawn(async move {
+            to.write_all(head.as_bytes()).await?;
+            let piece = vec![b' '; 1 << 16];
+            let mut left = length;
+            while left > 0 {
+                let size = left.min(piece.len());
+                to.write_all(&piece[..size]).await?;
+                left -= size;
+            }
+            std::io::Result::Ok(to)
+        });
+        let mut all = Vec::new();
+        // An error after the answer is a server that would not read on.
+        let read = from.read_to_end(&mut all).await;
+        writing.abort();
+        let split = all.windows(4).position(|window| window == b"\r\n\r\n");
+        let split = split.with_context(|| format!("POST {path} with {length} bytes got no answer: {read:?}"))?;
+        let mut lines = std::str::from_utf8(&all[..split])?.split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("a status")?.parse()?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+            headers.append(name.parse::<HeaderName>()?, value.trim().parse()?);
+        }
+        let body = match headers.get("transfer-encoding") {
+            Some(_) => unchunked(&all[split + 4..]),
+            None => all.split_off(split + 4),
+        };
+        Ok(Reply { what: format!("POST {path}"), status, headers, body: body.into() })
+    }
+
     /// What reached the upstream for a model, which is exactly one request.
     pub(crate) fn only_request(&self, model: &str) -> Result<Recorded> {
         let mut requests = self.standin.requests_for(model);
         ensure!(requests.len() == 1, "`{model}` was asked {} times upstream", requests.len());
         requests.pop().context("one was counted")
     }
+}
+
+/// The bytes of a chunked body.
+fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    while let Some(line) = rest.windows(2).position(|window| window == b"\r\n") {
+        let size = std::str::from_utf8(&rest[..line]).ok().and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
+        let (Some(size), start) = (size, line + 2) else { break };
+        if size == 0 || rest.len() < start + size + 2 {
+            break;
+        }
+        whole.extend_from_slice(&rest[start..start + size]);
+        rest = &rest[start + size + 2..];
+    }
+    whole
 }
 
 /// What came back.

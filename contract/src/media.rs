@@ -66,13 +66,18 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-/// The picture that an answer is, which must be a PNG without text, time or EXIF in it.
+/// The picture that an answer is, which must be a PNG.
 pub(crate) fn decoded(bytes: &[u8]) -> Result<RgbImage> {
     ensure!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"), "the picture is not a PNG");
+    Ok(image::load_from_memory(bytes).context("decoding the picture")?.to_rgb8())
+}
+
+/// A model's picture, which must hold no text, time or EXIF. A stand-in's says in a comment that it is one.
+pub(crate) fn clean(bytes: &[u8]) -> Result<RgbImage> {
     for chunk in ["eXIf", "tEXt", "zTXt", "iTXt", "tIME"] {
         ensure!(!bytes.windows(4).any(|window| window == chunk.as_bytes()), "the picture has a `{chunk}` chunk");
     }
-    Ok(image::load_from_memory(bytes).context("decoding the picture")?.to_rgb8())
+    decoded(bytes)
 }
 
 /// Half a second of a tone, 16-bit PCM, 16 kHz, one channel.

@@ -174,7 +174,8 @@ async fn write(sender: mpsc::Sender<io::Result<Bytes>>, pieces: Vec<Bytes>, how:
             end().await
         }
         How::Endless => {
-            let piece = Bytes::from(pieces.concat());
+            let once = pieces.concat();
+            let piece = Bytes::from(once.repeat((1 << 17) / once.len().max(1) + 1));
             loop {
                 send(piece.clone()).await?;
                 // Fast enough to fill a memory, slow enough to leave a core to others.

@@ -48,7 +48,8 @@
 //! | `truncated` | half of the answer that `content-length` promised, then the end |
 //! | `garbage` | the right type, the wrong bytes |
 //! | `html` | 200 with a web page |
-//! | `wrong-type` | a type that does not fit the task (`image/png` that is text, JSON that is audio) |
+//! | `wrong-type` | what is said to be a picture or a sound, and is text |
+//! | `mislabelled` | what was asked for, under another media type |
 //! | `endless` | a body without end |
 //! | `huge-MB` | a body of MB megabytes |
 //! | `loading`, `loading-SECONDS` | once 503 with `estimated_time` (0.1), then fine |

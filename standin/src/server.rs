@@ -156,7 +156,8 @@ async fn faulty(state: &State, call: &Call<'_>, task: Task) -> io::Result<Respon
         Fault::Truncated => good().respond_spoiled(How::Truncated),
         Fault::Garbage => garbage(good()).respond(now),
         Fault::Html => errors::page(200).respond(now),
-        Fault::WrongType => wrong_type(good(), task).respond(now),
+        Fault::WrongType => wrong_type(task).respond(now),
+        Fault::Mislabelled => mislabelled(good(), task).respond(now),
         Fault::Endless => good().respond_spoiled(How::Endless),
         Fault::Huge { megabytes } => good().respond_spoiled(How::Huge(megabytes << 20)),
         Fault::StreamCut => match good() {
@@ -202,9 +203,17 @@ fn garbage(mut answer: Answer) -> Answer {
     answer
 }
 
-fn wrong_type(good: Answer, task: Task) -> Answer {
+fn wrong_type(task: Task) -> Answer {
+    match task {
+        Task::Speak => Answer::bytes("audio/wav", "this is not a sound"),
+        _ => Answer::bytes("image/png", "this is not a picture"),
+    }
+}
+
+fn mislabelled(good: Answer, task: Task) -> Answer {
     match task {
         Task::Speak => good.with("content-type", "application/json"),
-        _ => Answer::bytes("image/png", "this is not a picture"),
+        Task::Draw | Task::Edit => good.with("content-type", "image/bmp"),
+        _ => good.with("content-type", "text/plain"),
     }
 }

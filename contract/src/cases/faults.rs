@@ -26,6 +26,17 @@ pub(super) async fn broken_answers_go_to_the_next_model(house: &House<'_>) -> Re
     Ok(())
 }
 
+pub(super) async fn bytes_count_and_not_their_label(house: &House<'_>) -> Result<()> {
+    for (path, body) in
+        with_model("fault/mislabelled").into_iter().filter(|(path, _)| matches!(*path, "/image" | "/tts"))
+    {
+        let reply = house.post(path, &body).await?;
+        is_good(path, &reply).with_context(|| path)?;
+        reply.says("x-fallback-index", "0")?;
+    }
+    Ok(())
+}
+
 pub(super) async fn broken_answers_are_told(house: &House<'_>) -> Result<()> {
     for fault in BROKEN {
         for (path, body) in with_model(&format!("fault/{fault}")) {

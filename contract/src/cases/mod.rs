@@ -60,7 +60,7 @@ const UPSTREAM: &[Case] = cases! {
     retries: transient_failures_are_tried_again, the_next_model_answers, models_that_are_gone_are_not_tried_again,
         fallback_can_be_off_or_named, refusals_are_not_tried_again, credentials_are_the_operators_business,
         rate_limits_are_passed_on, the_deadline_holds, retries_can_be_chosen;
-    faults: broken_answers_go_to_the_next_model, broken_answers_are_told, bodies_without_end_are_cut_off;
+    faults: broken_answers_go_to_the_next_model, broken_answers_are_told, bytes_count_and_not_their_label, bodies_without_end_are_cut_off;
     pictures: masks_say_what_is_painted, strength_goes_without_a_mask, turned_pictures_are_set_upright,
         large_pictures_are_made_smaller, many_formats_are_taken;
     speech: forms_come_in_any_order, sounds_are_known_by_their_bytes;

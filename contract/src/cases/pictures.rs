@@ -9,7 +9,7 @@ use crate::media;
 
 async fn edited(house: &House<'_>, body: &Value) -> Result<RgbImage> {
     let reply = house.post("/edit-image", body).await?;
-    media::decoded(&reply.is(200)?.is_of("image/png")?.body)
+    media::clean(&reply.is(200)?.is_of("image/png")?.body)
 }
 
 /// The picture and the mask that reached the upstream for a model.

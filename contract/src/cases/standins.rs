@@ -108,7 +108,7 @@ pub(super) async fn other_models_need_a_key(house: &House<'_>) -> Result<()> {
     let body = json!({ "text": "x", "model": "sentence-transformers/all-mpnet-base-v2" });
     let reply = house.post_with("/embedding", &[("x-fallback", "off")], &body).await?;
     reply.refuses(503, "huggingface_api_error")?;
-    reply.says("x-attempts", "0")?;
+    ensure!(matches!(reply.header("x-attempts"), "" | "0"), "there were attempts");
     // With the chain, the stand-in answers in its place, and says so.
     is_stand_in(&house.post("/embedding", &body).await?)?;
     ensure!(house.standin.requests().is_empty(), "something went upstream");

@@ -32,7 +32,7 @@ pub(super) async fn what_is_no_json_is_400(house: &House<'_>) -> Result<()> {
 
 pub(super) async fn wrong_media_types_are_415(house: &House<'_>) -> Result<()> {
     for path in JSON_ROUTES {
-        for wrong in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+        for wrong in ["text/plain", "application/x-www-form-urlencoded", "image/png"] {
             let reply = house.send("POST", path, &[("content-type", wrong)], "{}").await?;
             reply.refuses(415, "unsupported_media_type")?;
         }
@@ -155,10 +155,10 @@ pub(super) async fn uploads_are_limited(house: &House<'_>) -> Result<()> {
     sound.resize((25 << 20) + 1, 0);
     let parts = [Part::text("model", "local/speech-segments"), Part::file("audio", "a.wav", Some("audio/wav"), &sound)];
     house.form("/stt", &[], &parts).await?.refuses(413, "payload_too_large")?;
-    let huge = json!({ "text": "x".repeat(80 << 20) });
-    for path in ["/embedding", "/edit-image"] {
-        house.post(path, &huge).await?.refuses(413, "payload_too_large")?;
+    for path in ["/embedding", "/edit-image", "/llm"] {
+        house.upload(path, "application/json", 80 << 20).await?.refuses(413, "payload_too_large")?;
     }
+    house.upload("/stt", "multipart/form-data; boundary=x", 80 << 20).await?.refuses(413, "payload_too_large")?;
     Ok(())
 }
 

@@ -169,7 +169,7 @@ impl WorkerState for Worker {
     fn drop(&self, store: Store<State>, result: wasmtime::Result<()>) {
         drop(store);
         if let Err(error) = result {
-            eprintln!("an instance ended: {error:?}");
+            eprintln!("an instance ended: {error}");
         }
     }
 }
