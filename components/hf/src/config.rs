@@ -43,7 +43,7 @@ impl Config {
         let base = if by_host || key.is_some() || own_upstream {
             Base::parse(&url).ok_or("`hf_base_url` must be an `http://` or `https://` address")
         } else {
-            Err("no Hugging Face key is set: set `hf_api_key`, or ask for a `local/` model")
+            Err("no Hugging Face key is set: set `HF_API_KEY`, or ask for a `local/` model")
         };
         Config {
             base,

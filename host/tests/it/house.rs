@@ -69,12 +69,20 @@ impl Drop for Folder {
 
 /// A configuration from text, with an environment that holds nothing.
 pub fn config(text: &str) -> Config {
+    config_with(text, &[])
+}
+
+fn config_with(text: &str, environment: &[(&str, &str)]) -> Config {
     let folder = Folder::new();
     let file = folder.write("hybrid.toml", format!("listen = \"127.0.0.1:0\"\n{text}"));
     let overrides = Overrides { file: Some(file), ..Overrides::default() };
     // Compiled code may be shared by tests and runs: it is found by hash.
     let data = root().join("target/test-data").display().to_string();
-    Config::load(&overrides, |name| (name == "HYBRID_DATA_DIR").then(|| data.clone())).expect("a configuration")
+    let value = |name: &str| {
+        let given = environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        given.or_else(|| (name == "HYBRID_DATA_DIR").then(|| data.clone()))
+    };
+    Config::load(&overrides, value).expect("a configuration")
 }
 
 /// A host that serves, in this process.
@@ -110,8 +118,12 @@ impl House {
 
     /// The components of a folder.
     pub async fn of(folder: &Path, text: &str) -> Self {
-        let registry = Registry::open(Arc::new(config(text)), folder).expect("the components load");
-        Self::open(registry, true).await
+        Self::with_environment(folder, text, &[]).await
+    }
+
+    pub async fn with_environment(folder: &Path, text: &str, environment: &[(&str, &str)]) -> Self {
+        let config = Arc::new(config_with(text, environment));
+        Self::open(Registry::open(config, folder).expect("the components load"), true).await
     }
 
     async fn open(registry: Arc<Registry>, ours: bool) -> Self {

@@ -5,6 +5,7 @@ mod house;
 mod alone;
 mod cancel;
 mod chains;
+mod contract;
 mod limits;
 mod names;
 mod reload;
