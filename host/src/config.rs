@@ -90,7 +90,7 @@ impl Origin {
 }
 
 /// Every limit, with its default and its reason.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Requests at work at once. Each holds an instance of every component on its path, about 2 MB.
@@ -235,9 +235,10 @@ impl Config {
     /// The whole configuration: built-in defaults, then the file, then the environment, then the command line.
     pub fn load(overrides: &Overrides, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let text = match &overrides.file {
-            Some(path) => {
-                Some(std::fs::read_to_string(path).with_context(|| format!("reading the configuration {}", path.display()))?)
-            }
+            Some(path) => Some(
+                std::fs::read_to_string(path)
+                    .with_context(|| format!("reading the configuration {}", path.display()))?,
+            ),
             None => None,
         };
         let place = overrides.file.as_deref().unwrap_or(Path::new("hybrid.toml")).display().to_string();
@@ -395,6 +396,22 @@ mod tests {
     fn an_unknown_key_is_told() {
         let error = config("[limits]\nmemory_byte = 1", &[]).expect_err("a misspelt key");
         assert!(format!("{error:#}").contains("memory_byte"), "{error:#}");
+    }
+
+    #[test]
+    fn the_example_file_says_what_the_defaults_are() {
+        let built_in = config("", &[]).expect("valid");
+        let example = config(include_str!("../../hybrid.example.toml"), &[]).expect("the example is valid");
+        assert_eq!(example.limits, built_in.limits);
+        assert_eq!((example.listen, example.log_level), (built_in.listen, built_in.log_level));
+        assert_eq!(example.chains, built_in.chains);
+        assert!(
+            built_in
+                .settings
+                .iter()
+                .all(|(name, value)| example.settings.get(name) == Some(value) || name == "access_log")
+        );
+        assert_eq!(format!("{:?}", example.grants), format!("{:?}", built_in.grants));
     }
 
     #[test]

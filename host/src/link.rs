@@ -73,7 +73,8 @@ impl<'a> Wiring<'a> {
                 chain.retain(|member| place(member).is_some());
                 chain.sort_by_key(place);
             } else {
-                let is_end = |member: &usize| !members[*member].imports.iter().any(|i| compatible(&i.name) == *interface);
+                let is_end =
+                    |member: &usize| !members[*member].imports.iter().any(|i| compatible(&i.name) == *interface);
                 chain.sort_by_key(|member| (is_end(member), members[*member].name.clone()));
             }
         }
@@ -143,7 +144,12 @@ impl<'a> Wiring<'a> {
                 && !import.name.starts_with("wasi:")
                 && !function.fits(exported)
             {
-                bail!("`{}` of `{}` in `{}` has other parameters or results", function.name, import.name, exporter.name);
+                bail!(
+                    "`{}` of `{}` in `{}` has other parameters or results",
+                    function.name,
+                    import.name,
+                    exporter.name
+                );
             }
             define(&mut instance, &function.name, target)?;
         }

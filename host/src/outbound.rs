@@ -1,16 +1,22 @@
 //! HTTP that components send: allowed host by host, over one pool of connections, with the credential added here.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use bytes::Bytes;
 use http::{HeaderName, Request, Response, header};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::Sleep;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
@@ -115,15 +121,52 @@ impl WasiHttpHooks for Hooks {
             let wait = options.and_then(|options| options.first_byte_timeout);
             let sending = client.request(request);
             let response = match wait {
-                Some(wait) => {
-                    tokio::time::timeout(wait, sending).await.map_err(|_| Error::ConnectionReadTimeout)?
-                }
+                Some(wait) => tokio::time::timeout(wait, sending).await.map_err(|_| Error::ConnectionReadTimeout)?,
                 None => sending.await,
             };
             let response = response.map_err(|error| told(&error))?;
-            let response = response.map(|body| body.map_err(Error::from).boxed_unsync());
+            let gap = options.and_then(|options| options.between_bytes_timeout);
+            let response = response.map(|body| match gap {
+                Some(gap) => Paced { body, gap, late: None }.boxed_unsync(),
+                None => body.map_err(Error::from).boxed_unsync(),
+            });
             Ok((response, Box::new(std::future::ready(Ok(()))) as _))
         })
+    }
+}
+
+/// A body that may not pause for longer than its reader allows.
+struct Paced {
+    body: Incoming,
+    gap: Duration,
+    /// Runs while nothing comes.
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+impl Body for Paced {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Paced { body, gap, late } = &mut *self;
+        match Pin::new(body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                *late = None;
+                Poll::Ready(frame.map(|frame| frame.map_err(Error::from)))
+            }
+            Poll::Pending => {
+                let late = late.get_or_insert_with(|| Box::pin(tokio::time::sleep(*gap)));
+                late.as_mut().poll(cx).map(|()| Some(Err(Error::ConnectionReadTimeout)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

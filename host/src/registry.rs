@@ -62,12 +62,12 @@ impl Snapshot {
         if loaded.exports.iter().any(|export| export.name.starts_with(HANDLER)) {
             return Self::new(engine, base, std::slice::from_ref(loaded), config);
         }
-        let (member, incoming) = crate::compat::link(base, loaded)
-            .with_context(|| format!("`{}` exports neither `{HANDLER}` nor a WASI 0.2 incoming-handler", loaded.name))?;
+        let (member, incoming) = crate::compat::link(base, loaded).with_context(|| {
+            format!("`{}` exports neither `{HANDLER}` nor a WASI 0.2 incoming-handler", loaded.name)
+        })?;
         let labels = labels(std::slice::from_ref(loaded));
         Ok(Self { members: vec![member], entry: Entry::Incoming(incoming), labels })
     }
-
 }
 
 /// A store with the instances that requests have needed so far. It serves one request at a time, so that a trap costs
@@ -76,6 +76,7 @@ pub struct Worker {
     pub store: Store<State>,
     pub entry: Option<Live>,
     pub served: u32,
+    lane: usize,
     pub generation: Arc<Generation>,
 }
 
@@ -100,7 +101,8 @@ pub type HandleFunc = TypedFunc<
 pub struct Generation {
     pub snapshot: Snapshot,
     pub number: u64,
-    idle: Mutex<Vec<IdleWorker>>,
+    /// By lane.
+    idle: Vec<Mutex<Vec<IdleWorker>>>,
     retired: AtomicBool,
 }
 
@@ -115,9 +117,12 @@ struct IdleWorker {
 pub struct Registry {
     pub engine: Engine,
     pub config: Arc<Config>,
-    pool: Arc<Pool>,
+    /// Upstream connections, by lane.
+    pools: Vec<Arc<Pool>>,
     settings: Arc<BTreeMap<String, String>>,
     alone: Option<Arc<Grant>>,
+    /// What a component served alone sees; the others see settings only.
+    environment: Vec<(String, String)>,
     base: Linker<State>,
     current: ArcSwap<Generation>,
     numbers: AtomicU64,
@@ -150,20 +155,27 @@ impl Registry {
         alone: Option<Arc<Grant>>,
         snapshot: impl FnOnce(&Engine, &Linker<State>, &Config) -> Result<Snapshot>,
     ) -> Result<Arc<Self>> {
+        let lanes = std::thread::available_parallelism().map_or(1, usize::from);
         let engine = store::engine(&config.limits)?;
         store::tick(&engine)?;
         let base = crate::link::base(&engine)?;
         let snapshot = snapshot(&engine, &base, &config)?;
         Ok(Arc::new(Self {
-            pool: Pool::new(&config.limits)?,
+            pools: (0..lanes).map(|_| Pool::new(&config.limits)).collect::<Result<_>>()?,
             settings: Arc::new(config.settings.clone()),
-            current: ArcSwap::from_pointee(Generation::new(snapshot, 1)),
+            current: ArcSwap::from_pointee(Generation::new(snapshot, 1, lanes)),
             numbers: AtomicU64::new(1),
             engine,
+            environment: if alone.is_some() { std::env::vars().collect() } else { Vec::new() },
             config,
             alone,
             base,
         }))
+    }
+
+    /// Threads that serve: as many as there are cores.
+    pub fn lanes(&self) -> usize {
+        self.pools.len()
     }
 
     pub fn current(&self) -> Arc<Generation> {
@@ -200,36 +212,36 @@ impl Registry {
         }
         let snapshot = Snapshot::new(&self.engine, &self.base, &loaded, &self.config)?;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        let old = self.current.swap(Arc::new(Generation::new(snapshot, number)));
+        let old = self.current.swap(Arc::new(Generation::new(snapshot, number, self.lanes())));
         old.retire();
         Ok(changed)
     }
 
-    /// A worker for one request: one that waits, or a fresh one.
-    pub fn worker(&self) -> Worker {
+    /// A worker for one request: one that waits in this lane, or a fresh one.
+    pub fn worker(&self, lane: usize) -> Worker {
         let generation = self.current();
-        let waiting = generation.idle.lock().expect("nobody panics holding it").pop();
+        let waiting = generation.idle[lane].lock().expect("nobody panics holding it").pop();
         match waiting {
-            Some(IdleWorker { store, entry, served }) => Worker { store, entry, served, generation },
+            Some(IdleWorker { store, entry, served }) => Worker { store, entry, served, lane, generation },
             None => {
-                let hooks = Hooks::new(Arc::clone(&self.pool), self.alone.clone());
+                let hooks = Hooks::new(Arc::clone(&self.pools[lane]), self.alone.clone());
                 let limits = &self.config.limits;
                 let labels = Arc::clone(&generation.snapshot.labels);
-                let state = State::new(labels, limits, Arc::clone(&self.settings), hooks);
-                Worker { store: store::store(&self.engine, state, limits), entry: None, served: 0, generation }
+                let state = State::new(labels, limits, Arc::clone(&self.settings), &self.environment, hooks);
+                Worker { store: store::store(&self.engine, state, limits), entry: None, served: 0, lane, generation }
             }
         }
     }
 
     /// Keeps a worker for the next request, unless it has served its time.
     pub fn give_back(&self, worker: Worker) {
-        let Worker { store, entry, served, generation } = worker;
+        let Worker { store, entry, served, lane, generation } = worker;
         let limits = &self.config.limits;
         let spent = served >= limits.requests_per_instance || store.data().memory.bytes > limits.kept_memory_bytes;
         if spent || generation.retired.load(Ordering::Acquire) {
             return;
         }
-        generation.idle.lock().expect("nobody panics holding it").push(IdleWorker { store, entry, served });
+        generation.idle[lane].lock().expect("nobody panics holding it").push(IdleWorker { store, entry, served });
         // A retirement between the look and the push has cleared the list already; nobody will take from it again.
         if generation.retired.load(Ordering::Acquire) {
             generation.retire();
@@ -238,14 +250,16 @@ impl Registry {
 }
 
 impl Generation {
-    fn new(snapshot: Snapshot, number: u64) -> Self {
-        Self { snapshot, number, idle: Mutex::new(Vec::new()), retired: AtomicBool::new(false) }
+    fn new(snapshot: Snapshot, number: u64, lanes: usize) -> Self {
+        Self { snapshot, number, idle: (0..lanes).map(|_| Mutex::default()).collect(), retired: AtomicBool::new(false) }
     }
 
     fn retire(&self) {
         self.retired.store(true, Ordering::Release);
-        let idle = std::mem::take(&mut *self.idle.lock().expect("nobody panics holding it"));
-        drop(idle);
+        for idle in &self.idle {
+            let idle = std::mem::take(&mut *idle.lock().expect("nobody panics holding it"));
+            drop(idle);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView as _};
 use crate::access::Access;
 use crate::error::Refusal;
 use crate::registry::{HandleFunc, Live, Registry, Worker};
-use crate::store::State;
+use crate::store::{Meter, State};
 use crate::tasks::Tasks;
 use crate::telemetry::{self, Level};
 
@@ -59,6 +59,71 @@ pub struct Desk {
     pub tasks: Tasks,
     /// Our own headers on every request and answer; off for a component served alone.
     pub ours: bool,
+    /// Which thread this is.
+    pub lane: usize,
+    /// Where requests go on that compute.
+    pub compute: tokio::runtime::Handle,
+}
+
+/// A store at work on a request, polled by the connection's task until it ends.
+///
+/// What computes would hold up every other request of its lane, so at the second tick it is moved to the threads that
+/// are there for it; from then on this only waits for it.
+struct Course {
+    drive: Drive,
+    meter: Arc<Meter>,
+    /// Ends the moved work when the client goes away.
+    moved: Option<tokio::task::AbortHandle>,
+}
+
+impl Course {
+    fn poll(&mut self, desk: &Desk, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if self.moved.is_some() {
+            return self.drive.as_mut().poll(cx);
+        }
+        self.meter.resume();
+        let poll = self.drive.as_mut().poll(cx);
+        if poll.is_pending() && self.meter.computes() {
+            let mut work = std::mem::replace(&mut self.drive, Box::pin(std::future::pending()));
+            let meter = Arc::clone(&self.meter);
+            let moved = desk.compute.spawn(std::future::poll_fn(move |cx| {
+                meter.resume();
+                work.as_mut().poll(cx)
+            }));
+            self.moved = Some(moved.abort_handle());
+            self.drive = Box::pin(async move {
+                moved.await.unwrap_or_else(|error| Err(Broken { error: error.into(), components: String::new() }))
+            });
+            return self.drive.as_mut().poll(cx);
+        }
+        poll
+    }
+}
+
+impl Drop for Course {
+    fn drop(&mut self) {
+        if let Some(moved) = &self.moved {
+            moved.abort();
+        }
+    }
+}
+
+/// That the answer's last byte is out, told to the task that drives the store.
+#[derive(Default)]
+struct BodyDone {
+    done: AtomicBool,
+    driver: futures::task::AtomicWaker,
+}
+
+impl BodyDone {
+    fn tell(&self) {
+        self.done.store(true, Ordering::Release);
+        self.driver.wake();
+    }
+
+    fn is_told(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
 }
 
 /// Serves one request.
@@ -67,8 +132,8 @@ pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>
     let id = request_id(request.headers());
     let mut access = Access::new(started, &request, &client, &id);
     match admit_and_start(&desk, &client, request, &id, &mut access).await {
-        Ok((place, drive, head, body_done)) => {
-            wait_for_head(&desk, started, place, drive, head, body_done, &id, access).await
+        Ok((place, course, head, body_done)) => {
+            wait_for_head(&desk, started, place, course, head, body_done, &id, access).await
         }
         Err(refusal) => refused(&refusal, &id, access),
     }
@@ -81,8 +146,7 @@ fn refused(refusal: &Refusal, id: &HeaderValue, mut access: Access) -> Response<
     answer.map(Either::Left)
 }
 
-type Started =
-    (tokio::sync::OwnedSemaphorePermit, Drive, oneshot::Receiver<Result<Head, Error>>, Arc<AtomicBool>);
+type Started = (tokio::sync::OwnedSemaphorePermit, Course, oneshot::Receiver<Result<Head, Error>>, Arc<BodyDone>);
 
 /// The beginning of a component's answer, and who worked on it so far.
 struct Head {
@@ -115,7 +179,7 @@ async fn admit_and_start(
             }
         }
     };
-    let mut worker = desk.registry.worker();
+    let mut worker = desk.registry.worker(desk.lane);
     worker.served += 1;
     worker.store.set_epoch_deadline(1);
     worker.store.data_mut().begin();
@@ -124,7 +188,7 @@ async fn admit_and_start(
         return Err(Refusal::Broken);
     }
     let (head, wait) = oneshot::channel();
-    let body_done = Arc::new(AtomicBool::new(false));
+    let body_done = Arc::new(BodyDone::default());
     let started = match worker.entry.clone().expect("enter made it live") {
         Live::Handler(function) => {
             let (request, io) = guest_request(desk, client, request, id, &mut worker, limits.request_body_bytes);
@@ -140,8 +204,9 @@ async fn admit_and_start(
         access.broken(&worker, &anyhow::Error::from(error));
         return Err(Refusal::Broken);
     }
+    let meter = Arc::clone(&worker.store.data().meter);
     let drive = Box::pin(drive(Arc::clone(desk), worker, Arc::clone(&body_done)));
-    Ok((place, drive, wait, body_done))
+    Ok((place, Course { drive, meter, moved: None }, wait, body_done))
 }
 
 /// The request as the first component sees it.
@@ -274,7 +339,7 @@ enum Step {
 }
 
 /// Runs a worker's store until its request is over, and gives the worker back.
-async fn drive(desk: Arc<Desk>, mut worker: Worker, body_done: Arc<AtomicBool>) -> Result<(), Broken> {
+async fn drive(desk: Arc<Desk>, mut worker: Worker, body_done: Arc<BodyDone>) -> Result<(), Broken> {
     loop {
         let step = worker
             .store
@@ -291,11 +356,11 @@ async fn drive(desk: Arc<Desk>, mut worker: Worker, body_done: Arc<AtomicBool>) 
                         return Poll::Ready(Step::Instantiate(member, done));
                     }
                     // Work after the answer belongs to the request too: the worker is free when all of it has ended.
-                    if root_done
-                        && body_done.load(Ordering::Relaxed)
-                        && accessor.poll_no_interesting_tasks(cx).is_ready()
-                    {
-                        return Poll::Ready(Step::Done);
+                    if root_done {
+                        body_done.driver.register(cx.waker());
+                        if body_done.is_told() && accessor.poll_no_interesting_tasks(cx).is_ready() {
+                            return Poll::Ready(Step::Done);
+                        }
                     }
                     Poll::Pending
                 })
@@ -348,9 +413,9 @@ async fn wait_for_head(
     desk: &Arc<Desk>,
     started: Instant,
     place: tokio::sync::OwnedSemaphorePermit,
-    mut drive: Drive,
+    mut course: Course,
     mut head: oneshot::Receiver<Result<Head, Error>>,
-    body_done: Arc<AtomicBool>,
+    body_done: Arc<BodyDone>,
     id: &HeaderValue,
     mut access: Access,
 ) -> Response<Answer> {
@@ -365,7 +430,7 @@ async fn wait_for_head(
     let mut ended = false;
     let event = std::future::poll_fn(|cx| {
         if !ended {
-            match drive.as_mut().poll(cx) {
+            match course.poll(desk, cx) {
                 Poll::Ready(Ok(())) => ended = true,
                 Poll::Ready(Err(error)) => return Poll::Ready(Event::Broken(error)),
                 Poll::Pending => {}
@@ -394,10 +459,10 @@ async fn wait_for_head(
             }
             access.components(components);
             let left = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-            let drive = (!ended).then_some(drive);
+            let course = (!ended).then_some(course);
             let body = GuestBody {
                 body,
-                drive,
+                course,
                 body_done,
                 left,
                 deadline,
@@ -432,8 +497,8 @@ async fn wait_for_head(
 /// A component's answer as it streams out, with the store that makes it: polling the one drives the other.
 pub struct GuestBody {
     body: UnsyncBoxBody<Bytes, Error>,
-    drive: Option<Drive>,
-    body_done: Arc<AtomicBool>,
+    course: Option<Course>,
+    body_done: Arc<BodyDone>,
     /// Bytes still owed by `content-length`.
     left: Option<u64>,
     deadline: Pin<Box<Sleep>>,
@@ -448,16 +513,16 @@ pub struct GuestBody {
 impl GuestBody {
     /// Lets the store finish what follows the answer, without the client.
     fn wind_up(&mut self) {
-        self.body_done.store(true, Ordering::Relaxed);
+        self.body_done.tell();
         if self.over {
             return;
         }
         self.over = true;
         self.access.finished();
-        let Some(mut drive) = self.drive.take() else { return };
+        let Some(mut course) = self.course.take() else { return };
         let mut nobody = Context::from_waker(std::task::Waker::noop());
         // Most are done with the last byte.
-        match drive.as_mut().poll(&mut nobody) {
+        match course.poll(&self.desk, &mut nobody) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(Broken { error, .. })) => {
                 self.access.failure("a component broke off after its answer", &error);
@@ -465,8 +530,10 @@ impl GuestBody {
             Poll::Pending => {
                 let place = self.place.take();
                 let limit = self.desk.registry.config.limits.request();
+                let desk = Arc::clone(&self.desk);
                 self.desk.tasks.spawn(async move {
-                    if let Ok(Err(broken)) = tokio::time::timeout(limit, drive).await {
+                    let end = std::future::poll_fn(|cx| course.poll(&desk, cx));
+                    if let Ok(Err(broken)) = tokio::time::timeout(limit, end).await {
                         let error = broken.error.to_string();
                         telemetry::line(
                             Level::Error,
@@ -487,10 +554,10 @@ impl http_body::Body for GuestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        if let Some(drive) = &mut this.drive
-            && let Poll::Ready(ended) = drive.as_mut().poll(cx)
+        if let Some(course) = &mut this.course
+            && let Poll::Ready(ended) = course.poll(&this.desk, cx)
         {
-            this.drive = None;
+            this.course = None;
             this.broken = ended.err();
         }
         match Pin::new(&mut this.body).poll_frame(cx) {

@@ -245,12 +245,7 @@ fn civil(now: SystemTime) -> (String, u32) {
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let text = format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    );
+    let text = format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
     (text, since.subsec_millis())
 }
 
@@ -268,7 +263,8 @@ mod tests {
 
     #[test]
     fn a_line_is_json_whatever_is_in_it() {
-        let text = json_line(Level::Info, "a \"quoted\"\nline", &[("size", 3u64.into()), ("agent", "\u{1b}[0m".into())]);
+        let text =
+            json_line(Level::Info, "a \"quoted\"\nline", &[("size", 3u64.into()), ("agent", "\u{1b}[0m".into())]);
         let value: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
         assert_eq!(value["message"], "a \"quoted\"\nline");
         assert_eq!((value["size"].as_u64(), value["agent"].as_str()), (Some(3), Some("\u{1b}[0m")));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hybrid_guest::types::{Error, Reason};
 use spin_sdk::wasip3::http::client;
-use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request as Outgoing, Scheme};
+use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request as Outgoing, RequestOptions, Scheme};
 use spin_sdk::wasip3::{wit_future, wit_stream};
 use spin_sdk::wit_bindgen::{StreamReader, StreamWriter};
 
@@ -71,7 +71,7 @@ async fn attempts<'a>(
             return Err(Error { reason: Reason::Timeout, attempts });
         }
         attempts += 1;
-        let attempt = attempt(config, upstream, model, request, hold, read);
+        let attempt = attempt(config, upstream, model, request, hold, time, read);
         let fault = match clock::within(time, attempt).await {
             Some(Ok(())) => return Ok(attempts),
             Some(Err(fault)) => fault,
@@ -95,6 +95,7 @@ async fn attempt<'a>(
     model: &str,
     request: &Request,
     hold: bool,
+    time: Duration,
     read: &(dyn Fn(Head, Incoming) -> Reading<'a> + 'a),
 ) -> Result<(), Fault> {
     let (body, contents) = match request.target {
@@ -104,7 +105,7 @@ async fn attempt<'a>(
             (Some(body), Some(contents))
         }
     };
-    let outgoing = outgoing(config, upstream, request, hold, contents)?;
+    let outgoing = outgoing(config, upstream, request, hold, time, contents)?;
     let answer = async {
         let response = client::send(outgoing).await.map_err(|code| transport(&code))?;
         let (head, incoming) = Incoming::open(response);
@@ -137,6 +138,7 @@ fn outgoing(
     upstream: &Base,
     request: &Request,
     hold: bool,
+    time: Duration,
     contents: Option<StreamReader<u8>>,
 ) -> Result<Outgoing, Fault> {
     let mut headers = Vec::with_capacity(6);
@@ -162,7 +164,11 @@ fn outgoing(
     // There are no trailers: dropping the writer says so.
     let (_, trailers) = wit_future::new(|| Ok(None));
     let posts = contents.is_some();
-    let (outgoing, _) = Outgoing::new(headers, contents, trailers, None);
+    // What the runtime can hold to needs no timer here. One that has no such limits says so, and `within` remains.
+    let options = RequestOptions::new();
+    let _ = options.set_first_byte_timeout(Some(clock::nanos(time)));
+    let _ = options.set_between_bytes_timeout(Some(clock::nanos(time)));
+    let (outgoing, _) = Outgoing::new(headers, contents, trailers, Some(options));
     let scheme = if base.https { Scheme::Https } else { Scheme::Http };
     let set = outgoing
         .set_method(if posts { &Method::Post } else { &Method::Get })
@@ -188,11 +194,10 @@ pub(crate) fn transport(code: &ErrorCode) -> Fault {
         ErrorCode::ConfigurationError | ErrorCode::HttpRequestMethodInvalid | ErrorCode::HttpRequestUriInvalid => {
             Fault::internal("the runtime refused the request to the upstream")
         }
-        ErrorCode::DnsTimeout
-        | ErrorCode::ConnectionTimeout
-        | ErrorCode::ConnectionReadTimeout
-        | ErrorCode::ConnectionWriteTimeout
-        | ErrorCode::HttpResponseTimeout => Fault::unreachable("the upstream did not answer in time"),
+        ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => Fault::timeout(),
+        ErrorCode::DnsTimeout | ErrorCode::ConnectionTimeout | ErrorCode::ConnectionWriteTimeout => {
+            Fault::unreachable("the upstream did not answer in time")
+        }
         ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => Fault::unreachable("the upstream was not found"),
         ErrorCode::HttpResponseIncomplete | ErrorCode::ConnectionTerminated => {
             Fault::unreachable("the upstream closed the connection")

@@ -13,7 +13,8 @@ fn folder(names: &[&str]) -> Folder {
     folder
 }
 
-const GRANT: &str = "[components.one]\noutbound = [\"http://127.0.0.1:1\"]\n[components.two]\noutbound = [\"http://127.0.0.1:1\"]\n";
+const GRANT: &str =
+    "[components.one]\noutbound = [\"http://127.0.0.1:1\"]\n[components.two]\noutbound = [\"http://127.0.0.1:1\"]\n";
 
 #[tokio::test]
 async fn the_first_of_a_chain_serves_the_outside() {

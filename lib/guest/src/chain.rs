@@ -16,12 +16,15 @@ pub struct Chain {
     pub models: Vec<String>,
     /// The `local/` model that answers where no provider is set up; labelled as a placeholder.
     pub stand_in: Option<String>,
+    /// For a whole request, where it does not say itself.
+    pub total_timeout_ms: u64,
 }
 
 impl Chain {
     /// `capability` is a key of `models.json`: `image_edit`.
     pub fn of(capability: &str) -> Chain {
         let mut chain = Chain::built_in(capability);
+        chain.total_timeout_ms = settings::parsed("total_timeout_ms", TOTAL_TIMEOUT_MS);
         if let Some(models) = settings::list(&format!("{capability}_models")) {
             chain.models = models;
         }
@@ -45,6 +48,7 @@ impl Chain {
                 .filter_map(|model| model.as_str().map(str::to_owned))
                 .collect(),
             stand_in: own["stand_in"].as_str().map(str::to_owned),
+            total_timeout_ms: TOTAL_TIMEOUT_MS,
         }
     }
 
@@ -110,8 +114,8 @@ pub async fn walk<T>(
     mut call: impl AsyncFnMut(&str, Budget) -> Result<(T, Served), Error>,
 ) -> Result<(T, Served), Error> {
     let started = Instant::now();
-    let default = settings::parsed("total_timeout_ms", TOTAL_TIMEOUT_MS);
-    let total = Duration::from_millis(control.timeout_ms.map_or(default, u64::from).min(MAX_TIMEOUT_MS));
+    let total_ms = control.timeout_ms.map_or(chain.total_timeout_ms, u64::from).min(MAX_TIMEOUT_MS);
+    let total = Duration::from_millis(total_ms);
 
     let mut candidates: std::collections::VecDeque<String> =
         chain.candidates(asked, &control.fallback).into_iter().collect();
@@ -168,7 +172,11 @@ mod tests {
     use crate::types::Failure;
 
     fn chain() -> Chain {
-        Chain { models: vec!["a/one".into(), "b/two".into()], stand_in: Some("local/toy".into()) }
+        Chain {
+            models: vec!["a/one".into(), "b/two".into()],
+            stand_in: Some("local/toy".into()),
+            total_timeout_ms: 1000,
+        }
     }
 
     fn control(fallback: Fallback) -> Control {
