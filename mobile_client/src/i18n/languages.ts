@@ -1,18 +1,16 @@
 export const languages = {
   en: 'English',
   de: 'Deutsch',
-  es: 'Español',
-  fr: 'Français',
-  ja: '日本語',
-  ar: 'العربية',
 } as const;
 
 export type Language = keyof typeof languages;
 
 export function isLanguage(value: unknown): value is Language {
-  return typeof value === 'string' && value in languages;
+  return typeof value === 'string' && Object.hasOwn(languages, value);
 }
 
+const rightToLeft: readonly string[] = ['ar', 'fa', 'he', 'ur'];
+
 export function isRightToLeft(language: Language): boolean {
-  return language === 'ar';
+  return rightToLeft.includes(language);
 }

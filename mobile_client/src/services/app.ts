@@ -273,6 +273,15 @@ export function createServices(options: {
       }
     },
 
+    /** For speech while somebody listens: from the cache or at once, but never into the outbox. */
+    async submitNow(call: Call, signal: AbortSignal): Promise<Answer> {
+      const known = isRepeatable(call) ? await recall(call) : null;
+      if (known !== null) return known;
+      const answer = await api.send(call, {signal, key: `app-${newId()}`});
+      if (isRepeatable(call) && !answer.placeholder) await remember(call, answer);
+      return answer;
+    },
+
     deliver,
 
     /** Names for the model picker: the server's list, else those we know. */
