@@ -1,4 +1,4 @@
-import {useEffect, useRef, useState} from 'react';
+import {useEffect, useState} from 'react';
 import {ActivityIndicator, Animated, type DimensionValue, Platform, View} from 'react-native';
 
 import {useText} from '../i18n';
@@ -39,7 +39,7 @@ export function LoadingIndicator({label, since, onCancel}: {label: string; since
 /** The place of something that is on its way. */
 export function Skeleton({width = '100%', height, aspect}: {width?: DimensionValue; height?: number; aspect?: number}) {
   const {colors, still} = useTheme();
-  const pulse = useRef(new Animated.Value(1)).current;
+  const [pulse] = useState(() => new Animated.Value(1));
   useEffect(() => {
     if (still) return;
     const native = Platform.OS !== 'web';

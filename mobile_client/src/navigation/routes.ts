@@ -22,7 +22,6 @@ export type Routes = {
 
 declare global {
   // React Navigation reads its types from here.
-  // eslint-disable-next-line @typescript-eslint/no-namespace
   namespace ReactNavigation {
     // eslint-disable-next-line @typescript-eslint/no-empty-object-type
     interface RootParamList extends Routes {}

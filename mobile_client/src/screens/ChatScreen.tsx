@@ -41,7 +41,14 @@ export function ChatScreen() {
   const {chats} = services;
   const all = useStore(chats.all);
   const [id, setId] = useState<string | null>(params?.id ?? null);
-  const chat = all.find((one) => one.id === id) ?? null;
+  const [asked, setAsked] = useState(params?.id);
+  if (asked !== params?.id) {
+    setAsked(params?.id);
+    if (params?.id !== undefined) setId(params.id);
+  }
+  // Where nothing was chosen, the newest conversation goes on.
+  const newest = useMemo(() => [...all].sort((a, b) => b.updatedAt - a.updatedAt)[0] ?? null, [all]);
+  const chat = all.find((one) => one.id === id) ?? newest;
   const {writing, wrong, queued, ask, regenerate, resend, stop} = useConversation(chat);
 
   const [draft, setDraft] = useState('');
@@ -54,19 +61,14 @@ export function ChatScreen() {
   const scroller = useRef<FlatList<Message>>(null);
   const atEnd = useRef(true);
 
-  // The newest conversation is where one was.
-  useEffect(() => {
-    if (params?.id !== undefined) setId(params.id);
-  }, [params?.id]);
-  useEffect(() => {
-    if (id === null && all.length > 0) setId([...all].sort((a, b) => b.updatedAt - a.updatedAt)[0]!.id);
-  }, [all, id]);
-
   const chatId = chat?.id ?? null;
-  useEffect(() => {
-    setDraft(chatId === null ? '' : (chats.find(chatId)?.draft ?? ''));
+  const [draftOf, setDraftOf] = useState<string | null>(null);
+  if (draftOf !== chatId) {
+    setDraftOf(chatId);
     setEditing(null);
-  }, [chatId, chats]);
+    // What was typed before there was a conversation belongs to the first one.
+    if (draftOf !== null || draft === '') setDraft(chat?.draft ?? '');
+  }
   // Kept as it is typed, a moment later: not every letter is worth a write.
   useEffect(() => {
     if (chatId === null || editing !== null) return;

@@ -26,7 +26,7 @@ import {ruleWords} from '../i18n/problems';
 import type {Routes} from '../navigation/routes';
 import {editCall, refusal} from '../services/calls';
 import {save, share} from '../services/files';
-import {type Item, promptsOf} from '../services/library';
+import {type Item, type Library, promptsOf} from '../services/library';
 import {prepareBytes} from '../services/pictures';
 import {encodeMask} from '../services/png';
 import {coverage, type Drawing, nothingDrawn, rasterise, visible} from '../services/strokes';
@@ -36,6 +36,12 @@ import {limits} from '../utils/constants';
 
 type Way = 'mask' | 'whole';
 type Made = {item: Item; uri: string; beforeUri: string};
+
+async function pictureOf(library: Library, id: string): Promise<Picked | null> {
+  const file = await library.read(id);
+  const uri = await library.uri(id);
+  return file === null || uri === null ? null : {...(await prepareBytes(file.bytes, file.type)), uri};
+}
 
 export function ImageEditingScreen() {
   const t = useText();
@@ -63,15 +69,9 @@ export function ImageEditingScreen() {
     setPicked(picture);
   };
 
-  async function bringItem(id: string) {
-    const file = await services.library.read(id);
-    const uri = await services.library.uri(id);
-    if (file === null || uri === null) return;
-    pick({...(await prepareBytes(file.bytes, file.type)), uri});
-  }
   const itemId = params?.itemId;
   useEffect(() => {
-    if (itemId !== undefined) void bringItem(itemId);
+    if (itemId !== undefined) void pictureOf(services.library, itemId).then((picture) => picture && pick(picture));
     // Only when another one is brought here.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [itemId]);
@@ -186,7 +186,7 @@ export function ImageEditingScreen() {
                 <BeforeAfter before={made.beforeUri} after={made.uri} aspect={(made.item.width ?? 1) / (made.item.height ?? 1)} />
                 <Words look="small">{[made.item.model, t('pixels', {width: made.item.width ?? 0, height: made.item.height ?? 0})].filter(Boolean).join(' · ')}</Words>
                 <Row>
-                  <Button icon="edit" label={t('goOn')} onPress={() => void bringItem(made.item.id)} />
+                  <Button icon="edit" label={t('goOn')} onPress={() => void pictureOf(services.library, made.item.id).then((picture) => picture && pick(picture))} />
                   <Button icon="share" label={t('share')} onPress={() => void out(share)} />
                   <Button icon="save" label={t('saveFile')} onPress={() => void out(save)} />
                 </Row>

@@ -1,5 +1,5 @@
 import {type RouteProp, useNavigation, useRoute} from '@react-navigation/native';
-import qrcode from 'qrcode-generator';
+import makeQrCode from 'qrcode-generator';
 import {useMemo, useState} from 'react';
 import {View} from 'react-native';
 import Svg, {Path, Rect} from 'react-native-svg';
@@ -61,7 +61,7 @@ const codeSide = 220;
 /** Black on white in every theme: many cameras do not read it the other way round. */
 function QrCode({text, label}: {text: string; label: string}) {
   const {path, side} = useMemo(() => {
-    const code = qrcode(0, 'M');
+    const code = makeQrCode(0, 'M');
     code.addData(text);
     code.make();
     let d = '';

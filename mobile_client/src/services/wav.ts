@@ -78,21 +78,30 @@ export function resample(samples: Int16Array, from: number, to: number): Int16Ar
   const out = new Int16Array(Math.floor((samples.length * to) / from));
   const cut = Math.min(1, to / from);
   const reach = Math.ceil(16 / cut);
-  for (let i = 0; i < out.length; i++) {
-    const centre = (i * from) / to;
-    const first = Math.max(0, Math.ceil(centre - reach));
-    const last = Math.min(samples.length - 1, Math.floor(centre + reach));
-    let sum = 0;
-    let weights = 0;
-    for (let j = first; j <= last; j++) {
-      const x = j - centre;
+  // Where an output falls between two inputs repeats; each such place has its weights once.
+  const kernels = new Map<number, Float64Array>();
+  const kernelAt = (place: number): Float64Array => {
+    const known = kernels.get(place);
+    if (known !== undefined) return known;
+    const weights = Float64Array.from({length: 2 * reach + 1}, (_, k) => {
+      const x = k - reach - place / to;
       const turn = Math.PI * x * cut;
-      const sinc = x === 0 ? 1 : Math.sin(turn) / turn;
-      const weight = sinc * (0.5 + 0.5 * Math.cos((Math.PI * x) / (reach + 1)));
-      sum += samples[j]! * weight;
-      weights += weight;
+      return (x === 0 ? 1 : Math.sin(turn) / turn) * (0.5 + 0.5 * Math.cos((Math.PI * x) / (reach + 1)));
+    });
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    const kernel = weights.map((weight) => weight / sum);
+    kernels.set(place, kernel);
+    return kernel;
+  };
+  for (let i = 0; i < out.length; i++) {
+    const whole = Math.floor((i * from) / to);
+    const kernel = kernelAt((i * from) % to);
+    let sum = 0;
+    for (let k = 0; k < kernel.length; k++) {
+      const j = whole + k - reach;
+      if (j >= 0 && j < samples.length) sum += samples[j]! * kernel[k]!;
     }
-    out[i] = Math.max(-32768, Math.min(32767, Math.round(weights === 0 ? 0 : sum / weights)));
+    out[i] = Math.max(-32768, Math.min(32767, Math.round(sum)));
   }
   return out;
 }

@@ -21,11 +21,14 @@ export function useConversation(conversation: Conversation | null) {
   const running = useRef<AbortController | null>(null);
   const id = conversation?.id ?? null;
 
-  useEffect(() => {
+  // What was said about one conversation does not belong to the next.
+  const [shown, setShown] = useState(id);
+  if (shown !== id) {
+    setShown(id);
     setWrong(null);
     setQueued(false);
-    return () => running.current?.abort();
-  }, [id]);
+  }
+  useEffect(() => () => running.current?.abort(), [id]);
 
   /** Has the model answer the messages as they are. Resolves with the answer, or null when there is none. */
   const answer = useCallback(
