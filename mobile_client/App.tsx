@@ -2,7 +2,7 @@ import {fetch as expoFetch} from 'expo/fetch';
 import {StatusBar} from 'expo-status-bar';
 import {useEffect, useState} from 'react';
 import {AppState, Linking, Platform} from 'react-native';
-import {SafeAreaProvider} from 'react-native-safe-area-context';
+import {initialWindowMetrics, SafeAreaProvider} from 'react-native-safe-area-context';
 
 import {ErrorBoundary} from './src/components/ErrorBoundary';
 import {ServicesProvider, useStore} from './src/hooks/useServices';
@@ -97,7 +97,7 @@ function Dressed({services}: {services: Services}) {
   }, [services]);
 
   return (
-    <SafeAreaProvider>
+    <SafeAreaProvider initialMetrics={initialWindowMetrics}>
       <ThemeProvider choice={theme}>
         <TextProvider choice={language}>
           <Bar />

@@ -17,3 +17,6 @@ jest.mock('expo-audio', () => {
     AudioModule: {},
   };
 });
+
+// Otherwise nothing is shown until a real screen has told its edges.
+jest.mock('react-native-safe-area-context', () => jest.requireActual('react-native-safe-area-context/jest/mock').default);

@@ -1,4 +1,4 @@
-import {Pressable, Switch as SystemSwitch, View} from 'react-native';
+import {Platform, Pressable, Switch as SystemSwitch, View} from 'react-native';
 
 import {radius, space, touch} from '../theme/tokens';
 import {useTheme} from '../theme/ThemeContext';
@@ -76,6 +76,7 @@ export function Toggle({label, hint, value, onChange}: {label: string; hint?: st
         onValueChange={onChange}
         trackColor={{true: colors.accent, false: colors.edge}}
         thumbColor={colors.surface}
+        {...(Platform.OS === 'web' && {activeThumbColor: colors.surface})}
       />
     </View>
   );

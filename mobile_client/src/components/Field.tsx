@@ -5,6 +5,9 @@ import {font, radius, space, touch} from '../theme/tokens';
 import {useTheme} from '../theme/ThemeContext';
 import {Words} from './Words';
 
+// Browsers without it scroll inside the field instead.
+const growing = {fieldSizing: 'content'} as object;
+
 type FieldProps = Omit<TextInputProps, 'onChange'> & {
   label: string;
   hint?: string;
@@ -35,7 +38,7 @@ export function Field({label, hint, error, max, lines = 1, inputRef, value = '',
         {...(Platform.OS === 'web' && {'aria-invalid': wrong})}
         placeholderTextColor={colors.quiet}
         multiline={lines > 1}
-        {...(Platform.OS === 'web' && lines > 1 && {rows: lines})}
+        {...(Platform.OS === 'web' && (lines > 1 || rest.multiline) && {rows: lines})}
         value={value}
         {...rest}
         onFocus={(event) => {
@@ -59,6 +62,7 @@ export function Field({label, hint, error, max, lines = 1, inputRef, value = '',
             backgroundColor: colors.surface,
             textAlignVertical: lines > 1 ? 'top' : 'center',
           },
+          Platform.OS === 'web' && rest.multiline && growing,
           Platform.OS === 'web' && {outlineColor: colors.accent, outlineWidth: focused ? 1 : 0},
           style,
         ]}

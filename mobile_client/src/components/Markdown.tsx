@@ -94,7 +94,7 @@ function Code({text, language}: {text: string; language: string}) {
 }
 
 /** Columns share the room evenly down to this width; then the table scrolls. */
-const column = 110;
+const column = 84;
 
 function Table({block}: {block: Extract<Block, {kind: 'table'}>}) {
   const theme = useTheme();

@@ -19,7 +19,7 @@ type PictureGridProps = {
 };
 
 /** Cells are about this wide: three on a phone, more where there is room. */
-const cell = 128;
+const cell = 112;
 
 export function PictureGrid({items, onPress, onLongPress, chosen, header, empty, scrolls = true}: PictureGridProps) {
   const t = useText();

@@ -57,6 +57,12 @@ export function TextProvider({choice, children}: {choice: 'system' | Language; c
   return <TextContext.Provider value={value}>{children}</TextContext.Provider>;
 }
 
+/** How dates and numbers are written: by the system's region where its language is the chosen one. */
+export function useLocale(): string {
+  const {language} = useContext(TextContext);
+  return getLocales().find((locale) => locale.languageCode === language)?.languageTag ?? language;
+}
+
 export function useText(): Translate {
   return useContext(TextContext).t;
 }

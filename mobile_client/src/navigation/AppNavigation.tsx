@@ -2,7 +2,7 @@ import {createBottomTabNavigator} from '@react-navigation/bottom-tabs';
 import {DarkTheme, DefaultTheme, type LinkingOptions, NavigationContainer, useNavigation} from '@react-navigation/native';
 import {createNativeStackNavigator} from '@react-navigation/native-stack';
 import {type ComponentType, useMemo} from 'react';
-import {View} from 'react-native';
+import {Platform, View} from 'react-native';
 
 import {ErrorBoundary} from '../components/ErrorBoundary';
 import {Icon, type IconName} from '../components/Icon';
@@ -67,6 +67,9 @@ const screens = {
   Server: framed(ServerScreen),
 };
 
+/** Wide enough for the longest name in every language. */
+const sidebar = 208;
+
 const tabs: {name: keyof Tabs; icon: IconName; title: 'home' | 'chat' | 'gallery' | 'queue' | 'settings'}[] = [
   {name: 'Home', icon: 'home', title: 'home'},
   {name: 'Chat', icon: 'chat', title: 'chat'},
@@ -88,7 +91,9 @@ function TabScreens() {
         tabBarVariant: isWide ? 'material' : 'uikit',
         tabBarActiveTintColor: colors.accent,
         tabBarInactiveTintColor: colors.quiet,
-        tabBarLabelStyle: {fontSize: font.small - 2},
+        // Letters below the line need the room that the system's own font does not ask for.
+        tabBarLabelStyle: isWide ? {fontSize: font.body} : {fontSize: font.small - 2, lineHeight: font.small + 2},
+        ...(isWide && {tabBarStyle: {width: sidebar, minWidth: 0}}),
         headerTitleStyle: {color: colors.text},
       }}>
       {tabs.map(({name, icon, title}) => (
@@ -98,6 +103,8 @@ function TabScreens() {
           component={screens[name]}
           options={{
             title: t(title),
+            // A screen may change its title; its tab keeps its name.
+            tabBarLabel: t(title),
             tabBarIcon: ({color}) => <Icon name={icon} color={color} />,
             ...(name === 'Queue' && open > 0 && {tabBarBadge: open, tabBarBadgeStyle: {backgroundColor: colors.danger, color: colors.onDanger}}),
           }}
@@ -106,6 +113,15 @@ function TabScreens() {
     </Tab.Navigator>
   );
 }
+
+/** The same letters in titles as everywhere else. */
+const family = '-apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, Helvetica, Arial, sans-serif';
+const webFonts = {
+  regular: {fontFamily: family, fontWeight: '400'},
+  medium: {fontFamily: family, fontWeight: '600'},
+  bold: {fontFamily: family, fontWeight: '700'},
+  heavy: {fontFamily: family, fontWeight: '800'},
+} as const;
 
 /** Where the web build is served; the addresses of the screens stand behind it. */
 const base = (process.env.EXPO_BASE_URL ?? '').replace(/^\/|\/$/g, '');
@@ -137,6 +153,7 @@ export function AppNavigation() {
     const like = isDark ? DarkTheme : DefaultTheme;
     return {
       ...like,
+      ...(Platform.OS === 'web' && {fonts: webFonts}),
       colors: {
         ...like.colors,
         primary: colors.accent,

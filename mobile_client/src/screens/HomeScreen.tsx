@@ -1,6 +1,5 @@
 import {useNavigation} from '@react-navigation/native';
-import {useState} from 'react';
-import {Pressable, View} from 'react-native';
+import {Pressable, useWindowDimensions, View} from 'react-native';
 
 import {Button} from '../components/Button';
 import {Icon, type IconName} from '../components/Icon';
@@ -24,8 +23,8 @@ const features: Feature[] = [
   {icon: 'search', title: 'search', text: 'searchAbout', to: 'Search'},
 ];
 
-/** A tile needs this much for its words. */
-const tile = 230;
+/** A tile needs this much for its words and its share of the edges. */
+const tile = 300;
 
 export function HomeScreen() {
   const t = useText();
@@ -35,7 +34,7 @@ export function HomeScreen() {
   const items = useStore(library.items);
   useSettings();
   const reach = useStore(reachability.reach);
-  const [width, setWidth] = useState(0);
+  const {width} = useWindowDimensions();
   const columns = Math.max(1, Math.min(3, Math.floor(width / tile)));
   const server = settings.current();
   const pictures = items.filter((item) => item.type.startsWith('image/')).slice(0, 4);
@@ -58,16 +57,14 @@ export function HomeScreen() {
           {server === null && <Button look="plain" label={t('addServer')} onPress={() => navigation.navigate('Server')} />}
         </Row>
       </View>
-      <View onLayout={({nativeEvent}) => setWidth(nativeEvent.layout.width)} style={{flexDirection: 'row', flexWrap: 'wrap', gap: space.medium}}>
-        {width > 0 &&
-          features.map((feature) => (
+      <View style={{flexDirection: 'row', flexWrap: 'wrap', margin: -space.small}}>
+        {features.map((feature) => (
+          <View key={feature.to} style={{width: `${100 / columns}%`, padding: space.small}}>
             <Pressable
-              key={feature.to}
               role="link"
-              accessibilityLabel={`${t(feature.title)}. ${t(feature.text)}`}
               onPress={() => go(feature.to)}
               style={({pressed}) => ({
-                width: (width - space.medium * (columns - 1)) / columns,
+                flexGrow: 1,
                 padding: space.large,
                 gap: space.medium,
                 flexDirection: columns === 1 ? 'row' : 'column',
@@ -85,7 +82,8 @@ export function HomeScreen() {
                 <Words look="small">{t(feature.text)}</Words>
               </View>
             </Pressable>
-          ))}
+          </View>
+        ))}
       </View>
       {pictures.length > 0 && (
         <View style={{gap: space.small}}>

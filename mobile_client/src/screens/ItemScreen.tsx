@@ -10,7 +10,7 @@ import {Confirm} from '../components/Sheet';
 import {StandIn} from '../components/StandIn';
 import {Words} from '../components/Words';
 import {useServices, useStore} from '../hooks/useServices';
-import {useLanguage, useText} from '../i18n';
+import {useLocale, useText} from '../i18n';
 import type {Key} from '../i18n/en';
 import type {Routes} from '../navigation/routes';
 import {copyText, save, share} from '../services/files';
@@ -25,7 +25,7 @@ const shown: [string, Key][] = [
 
 export function ItemScreen() {
   const t = useText();
-  const language = useLanguage();
+  const language = useLocale();
   const navigation = useNavigation();
   const {params} = useRoute<RouteProp<Routes, 'Item'>>();
   const {library} = useServices();

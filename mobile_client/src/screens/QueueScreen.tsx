@@ -8,7 +8,7 @@ import {Empty} from '../components/LoadingIndicator';
 import {ProblemView} from '../components/ProblemView';
 import {Words} from '../components/Words';
 import {useServices, useStore} from '../hooks/useServices';
-import {useLanguage, useText} from '../i18n';
+import {useLocale, useText} from '../i18n';
 import type {Key} from '../i18n/en';
 import type {QueuedJob} from '../services/outbox';
 import {space} from '../theme/tokens';
@@ -80,7 +80,7 @@ export function QueueScreen() {
 
 function JobCard({job}: {job: QueuedJob}) {
   const t = useText();
-  const language = useLanguage();
+  const language = useLocale();
   const {colors} = useTheme();
   const navigation = useNavigation();
   const {outbox} = useServices();

@@ -13,7 +13,7 @@ import {Words} from '../components/Words';
 import {useHaptics} from '../hooks/useHaptics';
 import {useJob} from '../hooks/useJob';
 import {useServices, useStore} from '../hooks/useServices';
-import {useLanguage, useText} from '../i18n';
+import {useLocale, useText} from '../i18n';
 import {transcriptCall} from '../services/calls';
 import {copyText} from '../services/files';
 import type {Item} from '../services/library';
@@ -22,7 +22,7 @@ const spokenLanguages = ['en', 'de', 'es', 'fr', 'it', 'pt', 'ja', 'zh', 'ar'] a
 
 export function STTScreen() {
   const t = useText();
-  const language = useLanguage();
+  const language = useLocale();
   const navigation = useNavigation();
   const services = useServices();
   const items = useStore(services.library.items);

@@ -8,7 +8,7 @@ import {Card, Row, Screen} from '../components/Layout';
 import {Confirm, Sheet} from '../components/Sheet';
 import {Words} from '../components/Words';
 import {useServices, useSettings, useStore} from '../hooks/useServices';
-import {useLanguage, useText} from '../i18n';
+import {useLocale, useText} from '../i18n';
 import {languages} from '../i18n/languages';
 import {save} from '../services/files';
 import {space} from '../theme/tokens';
@@ -20,7 +20,7 @@ const days = [1, 7, 30, 365] as const;
 
 export function SettingsScreen() {
   const t = useText();
-  const locale = useLanguage();
+  const locale = useLocale();
   const navigation = useNavigation();
   const services = useServices();
   const {settings, cache, outbox, log} = services;

@@ -15,7 +15,7 @@ import {Words} from '../components/Words';
 import {useHaptics} from '../hooks/useHaptics';
 import {useJob} from '../hooks/useJob';
 import {useServices, useStore} from '../hooks/useServices';
-import {useLanguage, useText} from '../i18n';
+import {useLocale, useText} from '../i18n';
 import {ruleWords} from '../i18n/problems';
 import type {Routes} from '../navigation/routes';
 import {refusal, speechCall} from '../services/calls';
@@ -27,7 +27,7 @@ import {formatDuration} from '../utils/helpers';
 
 export function TTSScreen() {
   const t = useText();
-  const language = useLanguage();
+  const language = useLocale();
   const {params} = useRoute<RouteProp<Routes, 'TTS'>>();
   const services = useServices();
   const items = useStore(services.library.items);

@@ -14,7 +14,8 @@ export function clamp(value: number, low: number, high: number): number {
 export function formatBytes(bytes: number): string {
   if (bytes < 1024) return `${bytes} B`;
   if (bytes < 1024 * 1024) return `${(bytes / 1024).toFixed(0)} KB`;
-  return `${(bytes / 1024 / 1024).toFixed(1)} MB`;
+  const megabytes = bytes / 1024 / 1024;
+  return `${megabytes.toFixed(Number.isInteger(megabytes) ? 0 : 1)} MB`;
 }
 
 /** `1:05`, `1:01:05`. */

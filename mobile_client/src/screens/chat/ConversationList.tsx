@@ -8,7 +8,7 @@ import {Row} from '../../components/Layout';
 import {Confirm, Sheet} from '../../components/Sheet';
 import {Words} from '../../components/Words';
 import {useServices, useStore} from '../../hooks/useServices';
-import {useLanguage, useText} from '../../i18n';
+import {useLocale, useText} from '../../i18n';
 import {searchChats} from '../../services/chats';
 import {readUri, save} from '../../services/files';
 import {radius, space, touch} from '../../theme/tokens';
@@ -18,7 +18,7 @@ import {fromUtf8, utf8} from '../../utils/bytes';
 /** All conversations: find, open, rename, delete, take out and bring in. */
 export function ConversationList({current, onOpen, onNew}: {current: string | null; onOpen: (id: string) => void; onNew: () => void}) {
   const t = useText();
-  const language = useLanguage();
+  const language = useLocale();
   const {colors} = useTheme();
   const {chats} = useServices();
   const all = useStore(chats.all);
@@ -60,7 +60,6 @@ export function ConversationList({current, onOpen, onNew}: {current: string | nu
               style={{flexDirection: 'row', alignItems: 'center', borderRadius: radius.medium, backgroundColor: isChosen || conversation.id === current ? colors.accentSoft : 'transparent'}}>
               <Pressable
                 role="button"
-                accessibilityLabel={title}
                 accessibilityState={{selected: isChosen}}
                 onPress={() => (chosen === null ? onOpen(conversation.id) : toggle(conversation.id))}
                 onLongPress={() => toggle(conversation.id)}
