@@ -2,11 +2,15 @@ import {getLocales} from 'expo-localization';
 import {createContext, type ReactNode, useContext, useEffect, useMemo} from 'react';
 import {I18nManager, Platform} from 'react-native';
 
+import {ar} from './ar';
 import {de} from './de';
 import {en, type Dictionary, type Key} from './en';
+import {es} from './es';
+import {fr} from './fr';
+import {ja} from './ja';
 import {isLanguage, isRightToLeft, type Language} from './languages';
 
-const dictionaries: Record<Language, Dictionary> = {en, de};
+const dictionaries: Record<Language, Dictionary> = {en, de, es, fr, ja, ar};
 
 export type Translate = (key: Key, values?: Record<string, string | number>) => string;
 

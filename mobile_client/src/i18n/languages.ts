@@ -1,6 +1,10 @@
 export const languages = {
   en: 'English',
   de: 'Deutsch',
+  es: 'Español',
+  fr: 'Français',
+  ja: '日本語',
+  ar: 'العربية',
 } as const;
 
 export type Language = keyof typeof languages;
@@ -9,8 +13,6 @@ export function isLanguage(value: unknown): value is Language {
   return typeof value === 'string' && Object.hasOwn(languages, value);
 }
 
-const rightToLeft: readonly string[] = ['ar', 'fa', 'he', 'ur'];
-
 export function isRightToLeft(language: Language): boolean {
-  return rightToLeft.includes(language);
+  return language === 'ar';
 }

@@ -2,7 +2,8 @@ import {createBottomTabNavigator} from '@react-navigation/bottom-tabs';
 import {DarkTheme, DefaultTheme, type LinkingOptions, NavigationContainer, useNavigation} from '@react-navigation/native';
 import {createNativeStackNavigator} from '@react-navigation/native-stack';
 import {type ComponentType, useMemo} from 'react';
-import {Platform, View} from 'react-native';
+import {Platform, useWindowDimensions, View} from 'react-native';
+import {useSafeAreaInsets} from 'react-native-safe-area-context';
 
 import {ErrorBoundary} from '../components/ErrorBoundary';
 import {Icon, type IconName} from '../components/Icon';
@@ -23,7 +24,7 @@ import {SettingsScreen} from '../screens/SettingsScreen';
 import {STTScreen} from '../screens/STTScreen';
 import {TTSScreen} from '../screens/TTSScreen';
 import {WelcomeScreen} from '../screens/WelcomeScreen';
-import {font} from '../theme/tokens';
+import {font, space} from '../theme/tokens';
 import {useIsWide, useTheme} from '../theme/ThemeContext';
 import {linkScheme} from '../utils/constants';
 import type {Routes, Tabs} from './routes';
@@ -82,6 +83,8 @@ function TabScreens() {
   const t = useText();
   const {colors} = useTheme();
   const isWide = useIsWide();
+  const insets = useSafeAreaInsets();
+  const {fontScale} = useWindowDimensions();
   const {outbox} = useServices();
   const open = useStore(outbox.jobs).filter((job) => job.state !== 'done').length;
   return (
@@ -93,7 +96,7 @@ function TabScreens() {
         tabBarInactiveTintColor: colors.quiet,
         // Letters below the line need the room that the system's own font does not ask for.
         tabBarLabelStyle: isWide ? {fontSize: font.body} : {fontSize: font.small - 2, lineHeight: font.small + 2},
-        ...(isWide && {tabBarStyle: {width: sidebar, minWidth: 0}}),
+        tabBarStyle: isWide ? {width: sidebar, minWidth: 0} : {height: (space.vast + font.small + space.large) * Math.min(fontScale, 1.5) + insets.bottom},
         headerTitleStyle: {color: colors.text},
       }}>
       {tabs.map(({name, icon, title}) => (

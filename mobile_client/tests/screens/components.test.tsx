@@ -7,8 +7,12 @@ import {ErrorBoundary} from '../../src/components/ErrorBoundary';
 import {Markdown} from '../../src/components/Markdown';
 import {MaskDrawer} from '../../src/components/MaskDrawer';
 import {ServicesProvider} from '../../src/hooks/useServices';
+import {ar} from '../../src/i18n/ar';
 import {de} from '../../src/i18n/de';
 import {en} from '../../src/i18n/en';
+import {es} from '../../src/i18n/es';
+import {fr} from '../../src/i18n/fr';
+import {ja} from '../../src/i18n/ja';
 import {createServices} from '../../src/services/app';
 import {copyText} from '../../src/services/files';
 import {memoryStorage} from '../../src/services/storage';
@@ -141,9 +145,9 @@ test('every number of the heat map is readable on its colour', () => {
   }
 });
 
-test('each language has every text, with the same places to fill', () => {
+test.each(Object.entries({ar, de, es, fr, ja}))('%s has every text, with the same places to fill', (_name, words) => {
   const places = (text: string) => [...text.matchAll(/\{(\w+)/g)].map((match) => match[1]).sort();
   for (const key of Object.keys(en) as (keyof typeof en)[]) {
-    expect({key, places: places(de[key])}).toEqual({key, places: places(en[key])});
+    expect({key, places: places(words[key])}).toEqual({key, places: places(en[key])});
   }
 });

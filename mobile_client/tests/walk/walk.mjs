@@ -513,22 +513,25 @@ await step('at 200 % nothing is cut', async () => {
   expect(wrong.length === 0, wrong.slice(0, 8).join('; '));
 });
 
-await step('in German every screen has its words', async () => {
-  await page.setViewportSize(sizes.phone);
-  await go('settings');
-  await page.getByRole('radio', {name: 'Deutsch'}).click();
-  await see('Einstellungen');
-  const wrong = [];
-  for (const [name, path] of Object.entries(screens)) {
-    await go(path);
-    await page.waitForTimeout(300);
-    for (const one of await overflow()) wrong.push(`${name} ${one}`);
-    await page.screenshot({path: join(output, `german-${name}.png`)});
-  }
-  await go('settings');
-  await page.getByRole('radio', {name: 'English'}).click();
-  expect(wrong.length === 0, wrong.slice(0, 8).join('; '));
-});
+for (const [code, name, settings, english] of [['de', 'Deutsch', 'Einstellungen', 'English'], ['ar', 'العربية', 'الإعدادات', 'English']]) {
+  await step(`in ${name} every screen has its words, and nothing sticks out`, async () => {
+    await page.setViewportSize(sizes.phone);
+    await go('settings');
+    await page.getByRole('radio', {name}).click();
+    await see(settings);
+    expect((await page.evaluate(() => document.documentElement.dir)) === (code === 'ar' ? 'rtl' : 'ltr'), 'it runs the wrong way');
+    const wrong = [];
+    for (const [screen, path] of Object.entries(screens)) {
+      await go(path);
+      await page.waitForTimeout(300);
+      for (const one of await overflow()) wrong.push(`${screen} ${one}`);
+      await page.screenshot({path: join(output, `${code}-${screen}.png`)});
+    }
+    await go('settings');
+    await page.getByRole('radio', {name: english}).click();
+    expect(wrong.length === 0, wrong.slice(0, 8).join('; '));
+  });
+}
 
 await step('starts fast on a slow device', async () => {
   const slow = await browser.newContext({viewport: sizes.phone});
