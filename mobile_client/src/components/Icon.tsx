@@ -1,6 +1,7 @@
 import {memo} from 'react';
-import {I18nManager} from 'react-native';
 import Svg, {Path} from 'react-native-svg';
+
+import {useIsRightToLeft} from '../i18n';
 
 /** Drawn here rather than loaded as a font: nothing can be missing, and only what is used is shipped. */
 const paths = {
@@ -55,7 +56,8 @@ export type IconName = keyof typeof paths;
 const directional = new Set<IconName>(['back', 'next', 'send', 'undo', 'redo']);
 
 export const Icon = memo(function Icon({name, color, size = 22}: {name: IconName; color: string; size?: number}) {
-  const flip = directional.has(name) && I18nManager.isRTL;
+  const rightToLeft = useIsRightToLeft();
+  const flip = directional.has(name) && rightToLeft;
   return (
     <Svg width={size} height={size} viewBox="0 0 24 24" fill="none" style={flip ? {transform: [{scaleX: -1}]} : undefined}>
       <Path

@@ -1,6 +1,7 @@
 import {useRef, useState} from 'react';
-import {type GestureResponderEvent, I18nManager, Platform, View} from 'react-native';
+import {type GestureResponderEvent, Platform, View} from 'react-native';
 
+import {useIsRightToLeft} from '../i18n';
 import {radius, space, touch} from '../theme/tokens';
 import {useTheme} from '../theme/ThemeContext';
 import {clamp} from '../utils/helpers';
@@ -22,6 +23,7 @@ const thumb = 22;
 
 export function Slider({label, value, min, max, step, onChange, shown, hideLabel = false}: SliderProps) {
   const {colors} = useTheme();
+  const rightToLeft = useIsRightToLeft();
   const [width, setWidth] = useState(0);
   const left = useRef(0);
   const area = useRef<View>(null);
@@ -36,10 +38,10 @@ export function Slider({label, value, min, max, step, onChange, shown, hideLabel
   };
   const follow = (event: GestureResponderEvent) => {
     const along = clamp((event.nativeEvent.pageX - left.current - thumb / 2) / Math.max(1, width - thumb), 0, 1);
-    set(min + (isRightToLeft() ? 1 - along : along) * (max - min));
+    set(min + (rightToLeft ? 1 - along : along) * (max - min));
   };
   const keys = {
-    ArrowRight: isRightToLeft() ? -1 : 1, ArrowLeft: isRightToLeft() ? 1 : -1, ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10,
+    ArrowRight: rightToLeft ? -1 : 1, ArrowLeft: rightToLeft ? 1 : -1, ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10,
   } as const;
 
   return (
@@ -103,7 +105,3 @@ export function Slider({label, value, min, max, step, onChange, shown, hideLabel
 
 // A finger that moves the slider does not scroll the page.
 const webOnly = {touchAction: 'none', cursor: 'pointer'} as object;
-
-function isRightToLeft(): boolean {
-  return Platform.OS === 'web' ? document.documentElement.dir === 'rtl' : I18nManager.isRTL;
-}

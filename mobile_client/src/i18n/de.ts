@@ -5,7 +5,7 @@ export const de: Dictionary = {
   chat: 'Chat',
   chats: 'Chats',
   gallery: 'Galerie',
-  queue: 'Warteschlange',
+  queue: 'Wartend',
   settings: 'Einstellungen',
   search: 'Suche',
   server: 'Server',
@@ -71,7 +71,7 @@ export const de: Dictionary = {
   checkNow: 'Jetzt prüfen',
   queuedTitle: 'Wartet auf den Server',
   queuedText: 'Deine Anfrage ist auf diesem Gerät gespeichert und wird gesendet, sobald der Server wieder da ist.',
-  showQueue: 'Warteschlange zeigen',
+  showQueue: 'Wartende zeigen',
 
   welcome: 'Willkommen',
   welcomeText: 'Diese App spricht mit deinem eigenen KI-Server. Gib an, wo er ist, prüfe die Verbindung, und los.',

@@ -1,6 +1,6 @@
 import {getLocales} from 'expo-localization';
 import {createContext, type ReactNode, useContext, useEffect, useMemo} from 'react';
-import {I18nManager, Platform} from 'react-native';
+import {I18nManager, Platform, View} from 'react-native';
 
 import {ar} from './ar';
 import {de} from './de';
@@ -58,7 +58,18 @@ export function TextProvider({choice, children}: {choice: 'system' | Language; c
       I18nManager.forceRTL(rtl);
     }
   }, [language, rtl]);
-  return <TextContext.Provider value={value}>{children}</TextContext.Provider>;
+  return (
+    <TextContext.Provider value={value}>
+      {/* In a browser `start` and `end` follow this; phones have their own switch. */}
+      {Platform.OS === 'web' ? (
+        <View {...{dir: rtl ? 'rtl' : 'ltr'}} style={{flex: 1}}>
+          {children}
+        </View>
+      ) : (
+        children
+      )}
+    </TextContext.Provider>
+  );
 }
 
 /** How dates and numbers are written: by the system's region where its language is the chosen one. */
@@ -69,6 +80,12 @@ export function useLocale(): string {
 
 export function useText(): Translate {
   return useContext(TextContext).t;
+}
+
+/** Whether the screen runs from right to left now; phones switch at the next start only. */
+export function useIsRightToLeft(): boolean {
+  const {language} = useContext(TextContext);
+  return Platform.OS === 'web' ? isRightToLeft(language) : I18nManager.isRTL;
 }
 
 export function useLanguage(): Language {

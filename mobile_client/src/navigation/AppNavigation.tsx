@@ -9,7 +9,7 @@ import {ErrorBoundary} from '../components/ErrorBoundary';
 import {Icon, type IconName} from '../components/Icon';
 import {OfflineBanner} from '../components/OfflineBanner';
 import {useServices, useSettings, useStore} from '../hooks/useServices';
-import {useText} from '../i18n';
+import {useIsRightToLeft, useText} from '../i18n';
 import {ChatScreen} from '../screens/ChatScreen';
 import {EmbeddingsScreen} from '../screens/EmbeddingsScreen';
 import {GalleryScreen} from '../screens/GalleryScreen';
@@ -95,7 +95,7 @@ function TabScreens() {
         tabBarActiveTintColor: colors.accent,
         tabBarInactiveTintColor: colors.quiet,
         // Letters below the line need the room that the system's own font does not ask for.
-        tabBarLabelStyle: isWide ? {fontSize: font.body} : {fontSize: font.small - 2, lineHeight: font.small + 2},
+        tabBarLabelStyle: isWide ? {fontSize: font.body} : {fontSize: font.small - 3, lineHeight: font.small + 2},
         tabBarStyle: isWide ? {width: sidebar, minWidth: 0} : {height: (space.vast + font.small + space.large) * Math.min(fontScale, 1.5) + insets.bottom},
         headerTitleStyle: {color: colors.text},
       }}>
@@ -151,6 +151,7 @@ const linking: LinkingOptions<Routes> = {
 export function AppNavigation() {
   const t = useText();
   const {colors, isDark} = useTheme();
+  const rightToLeft = useIsRightToLeft();
   const {welcomed} = useSettings();
   const theme = useMemo(() => {
     const like = isDark ? DarkTheme : DefaultTheme;
@@ -171,7 +172,7 @@ export function AppNavigation() {
 
   if (!welcomed) return <WelcomeScreen />;
   return (
-    <NavigationContainer theme={theme} linking={linking} documentTitle={{formatter: (options) => `${options?.title ?? ''} · Hybrid AI`}}>
+    <NavigationContainer direction={rightToLeft ? 'rtl' : 'ltr'} theme={theme} linking={linking} documentTitle={{formatter: (options) => `${options?.title ?? ''} · Hybrid AI`}}>
       <Stack.Navigator screenOptions={{headerTintColor: colors.text, headerBackTitle: t('back')}}>
         <Stack.Screen name="Tabs" component={TabScreens} options={{headerShown: false, title: t('home')}} />
         <Stack.Screen name="ImageGeneration" component={screens.ImageGeneration} options={{title: t('imageGeneration')}} />

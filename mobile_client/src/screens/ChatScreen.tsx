@@ -97,7 +97,7 @@ export function ChatScreen() {
     navigation.setOptions({
       title: chat?.title || t('chat'),
       headerRight: () => (
-        <View style={{flexDirection: 'row', paddingEnd: space.small}}>
+        <View style={{flexDirection: 'row', paddingHorizontal: space.small}}>
           <IconButton icon="hands" label={t('handsFree')} onPress={() => setHandsFree(true)} />
           <IconButton icon="settings" label={t('chatOptions')} onPress={() => void open().then(() => setOptions(true))} />
           {!isWide && <IconButton icon="more" label={t('chats')} onPress={() => setList(true)} />}

@@ -533,6 +533,50 @@ for (const [code, name, settings, english] of [['de', 'Deutsch', 'Einstellungen'
   });
 }
 
+await step('the gallery stays smooth with 500 pictures', async () => {
+  await go('gallery');
+  await page.evaluate(async (id) => {
+    const database = await new Promise((resolve, reject) => {
+      const request = indexedDB.open('hybrid-ai', 1);
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = reject;
+    });
+    const store = database.transaction('media', 'readwrite').objectStore('media');
+    const small = await new Promise((resolve) => {
+      const request = store.get(`${id}-small`);
+      request.onsuccess = () => resolve(request.result);
+    });
+    const list = JSON.parse(localStorage.getItem('hybrid:v1:library'));
+    const like = list.find((one) => one.id === id);
+    for (let i = 0; i < 500; i++) {
+      store.put(small, `many-${i}-small`);
+      list.push({...like, id: `many-${i}`, title: `Picture ${i}`});
+    }
+    localStorage.setItem('hybrid:v1:library', JSON.stringify(list));
+  }, item);
+  await go('gallery');
+  await page.getByRole('button', {name: 'A lighthouse at dusk'}).first().waitFor();
+  const {worst, mounted} = await page.evaluate(async () => {
+    const list = [...document.querySelectorAll('#root *')].filter((one) => one.scrollHeight > one.clientHeight + 500).at(-1);
+    let worst = 0;
+    let mounted = 0;
+    let before = performance.now();
+    for (let i = 0; i < 90; i++) {
+      list.scrollTop += 120;
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      const now = performance.now();
+      worst = Math.max(worst, now - before);
+      before = now;
+      mounted = Math.max(mounted, document.querySelectorAll('#root img').length);
+    }
+    return {worst, mounted};
+  });
+  expect(mounted > 5 && mounted < 200, `${mounted} pictures at once`);
+  // A frame is 16 ms on an idle machine; this one may be shared.
+  expect(worst < 400, `a frame took ${worst.toFixed(0)} ms`);
+  return `at most ${mounted} pictures at once, the longest frame ${worst.toFixed(0)} ms`;
+});
+
 await step('starts fast on a slow device', async () => {
   const slow = await browser.newContext({viewport: sizes.phone});
   const fresh = await slow.newPage();
