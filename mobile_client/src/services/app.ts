@@ -214,6 +214,14 @@ export function createServices(options: {
     }
   }
 
+  const search = createSearch({
+    blobs: storage.media,
+    embed: async (text, signal) => {
+      if (reachability.reach.get().state === 'unreachable') throw new ProblemError(problem('unreachable'));
+      return embeddingReply(await api.send(embeddingCall({text}), {retry: false, ...(signal && {signal})})).vector;
+    },
+  });
+
   return {
     storage,
     settings,
@@ -226,13 +234,7 @@ export function createServices(options: {
     models,
     embeddings,
     log,
-    search: createSearch({
-      blobs: storage.media,
-      embed: async (text, signal) => {
-        if (reachability.reach.get().state === 'unreachable') throw new ProblemError(problem('unreachable'));
-        return embeddingReply(await api.send(embeddingCall({text}), {retry: false, ...(signal && {signal})})).vector;
-      },
-    }),
+    search,
     home: options.home,
     fetch: options.fetch,
 
@@ -316,6 +318,7 @@ export function createServices(options: {
       for (const blobs of [storage.media, storage.outbox, storage.cache]) {
         for (const name of await blobs.names()) await blobs.remove(name);
       }
+      await search.clear();
       embeddings.set({});
       log.set([]);
       await settings.reset();

@@ -89,7 +89,8 @@ export async function diagnose(
   // `/health` is open to everybody; whether the key is right, only a real request tells.
   const tried = await ask(`${address}/embedding`, {
     method: 'POST',
-    headers: {...authorised, 'Content-Type': 'application/json'},
+    // With the key that every request carries: a server may admit the page and not this header.
+    headers: {...authorised, 'Content-Type': 'application/json', 'Idempotency-Key': `test-${now()}`},
     body: JSON.stringify({text: 'hello'}),
   });
   if (tried === 'failed') return probe.origin === null ? {state: 'no-answer'} : {state: 'cors', origin: probe.origin};

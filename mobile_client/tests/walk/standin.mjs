@@ -13,7 +13,8 @@ const cors = {
 };
 const types = {'.html': 'text/html', '.js': 'text/javascript', '.json': 'application/json', '.png': 'image/png', '.ico': 'image/x-icon', '.webmanifest': 'application/manifest+json'};
 
-export async function startStandIn({dist, port = 0, placeholder = false}) {
+/** With `backend`, the address of a real platform, it only watches: everything but the page is passed on. */
+export async function startStandIn({dist, port = 0, placeholder = false, backend}) {
   const state = {reachable: true, seen: [], deeds: new Map(), chatDelayMs: 30, canceledChats: 0, placeholder};
   let id = 0;
 
@@ -33,6 +34,24 @@ export async function startStandIn({dist, port = 0, placeholder = false}) {
     const refuse = (status, error, message, details = {}) =>
       send(status, {error, message, details, timestamp: new Date().toISOString().replace(/\.\d+/, '')});
 
+    if (backend && pathname !== '/app' && !pathname.startsWith('/app/')) {
+      const raw = await readAll(request);
+      if (request.method === 'POST') note(state, pathname, request.headers['idempotency-key'], raw);
+      const {host, connection, 'content-length': length, ...headers} = request.headers;
+      const abort = new AbortController();
+      response.on('close', () => abort.abort());
+      try {
+        const answer = await fetch(backend + pathname, {method: request.method, headers, signal: abort.signal, ...(raw.length > 0 && {body: raw})});
+        const {'content-encoding': encoding, 'content-length': size, 'transfer-encoding': transfer, connection: kept, ...back} = Object.fromEntries(answer.headers);
+        response.writeHead(answer.status, back);
+        for await (const piece of answer.body ?? []) response.write(piece);
+        const key = request.headers['idempotency-key'];
+        if (key && answer.ok) state.deeds.set(key, (state.deeds.get(key) ?? 0) + 1);
+        return response.end();
+      } catch {
+        return response.destroy();
+      }
+    }
     if (request.method === 'OPTIONS') return send(204, '');
     if (pathname === '/health') return send(200, {status: 'healthy', timestamp: new Date().toISOString()});
     if (pathname === '/app' || pathname.startsWith('/app/')) return page(dist, pathname, send);
@@ -40,7 +59,7 @@ export async function startStandIn({dist, port = 0, placeholder = false}) {
 
     const raw = await readAll(request);
     const key = request.headers['idempotency-key'];
-    state.seen.push({path: pathname, key, bytes: raw.length});
+    note(state, pathname, key, raw);
     const model = (name) => ({'x-model': name, 'x-provider': 'stand-in', 'x-attempts': '1', 'x-fallback-index': '0', ...(state.placeholder && {'x-placeholder': 'true'})});
     const done = (status, body, type, more) => {
       if (key) state.deeds.set(key, (state.deeds.get(key) ?? 0) + 1);
@@ -48,10 +67,7 @@ export async function startStandIn({dist, port = 0, placeholder = false}) {
     };
 
     if (pathname === '/stt') {
-      const text = raw.toString('latin1');
-      const audio = partOf(raw, text, 'audio');
-      state.lastAudio = audio;
-      if (audio === null) return refuse(422, 'validation_error', '`audio` is missing', {audio: 'is missing'});
+      if (state.lastAudio === null) return refuse(422, 'validation_error', '`audio` is missing', {audio: 'is missing'});
       return done(200, {text: 'The quick brown fox jumps over the lazy dog.', language: 'en', confidence: null, ...(state.placeholder && {placeholder: true})}, 'application/json', model('openai/whisper-base'));
     }
     let body;
@@ -66,7 +82,6 @@ export async function startStandIn({dist, port = 0, placeholder = false}) {
         return done(200, picture(body.width ?? 512, body.height ?? 512, body.prompt ?? ''), 'image/png', model(body.model ?? 'stabilityai/stable-diffusion-3-medium'));
       }
       case '/edit-image': {
-        state.lastEdit = {image: Buffer.from(body.image, 'base64'), mask: body.mask ? Buffer.from(body.mask, 'base64') : null, prompt: body.prompt, strength: body.strength};
         const {width, height} = sizeOf(state.lastEdit.image);
         return done(200, picture(width, height, body.prompt), 'image/png', model('stabilityai/stable-diffusion-xl-inpainting'));
       }
@@ -110,6 +125,16 @@ export async function startStandIn({dist, port = 0, placeholder = false}) {
       return new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** What the walk wants to look at afterwards. */
+function note(state, path, key, raw) {
+  state.seen.push({path, key, bytes: raw.length});
+  if (path === '/stt') state.lastAudio = partOf(raw, raw.toString('latin1'), 'audio');
+  if (path === '/edit-image') {
+    const {image, mask} = JSON.parse(raw.toString());
+    state.lastEdit = {image: Buffer.from(image, 'base64'), mask: mask ? Buffer.from(mask, 'base64') : null};
+  }
 }
 
 async function page(dist, pathname, send) {

@@ -1,5 +1,6 @@
 // A walk through every screen of the web build in a real Chromium, against the stand-in:
 // what a person does, what the server then sees, pictures of every screen, and axe's opinion.
+// WALK_BACKEND=http://… walks against a real platform instead, which need not have a model.
 import {existsSync, mkdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {join} from 'node:path';
@@ -44,7 +45,8 @@ function expect(truth, words) {
   if (!truth) throw new Error(words);
 }
 
-const standIn = await startStandIn({dist});
+const backend = process.env.WALK_BACKEND?.replace(/\/$/, '');
+const standIn = await startStandIn({dist, backend});
 const home = `${standIn.address}/app/`;
 const browser = await chromium.launch({
   executablePath: chromiumPath,
@@ -114,7 +116,7 @@ await step('an empty description is refused here, a model unknown to the server 
   await page.getByLabel('Search, or type a name').fill('none/such');
   await button('Use none/such').click();
   await page.getByTestId('generate').click();
-  await see('This model is not available');
+  await see(backend ? /This model is not available|The model could not do it|Stand-in answer/ : 'This model is not available');
 });
 
 const files = join(output, 'files');
@@ -240,7 +242,7 @@ await step('a recording is a WAV of 16 kHz mono, and becomes text', async () => 
   await page.getByTestId('record-stop').click();
   await see('recording.wav');
   await page.getByTestId('transcribe').click();
-  await see('The quick brown fox');
+  await see(backend ? /No words were heard/ : 'The quick brown fox');
   const wav = standIn.state.lastAudio;
   expect(wav.toString('latin1', 0, 4) === 'RIFF', 'no WAV arrived');
   expect(wav.readUInt16LE(22) === 1 && wav.readUInt32LE(24) === 16_000 && wav.readUInt16LE(34) === 16, `it has ${wav.readUInt32LE(24)} Hz`);
@@ -275,6 +277,11 @@ await step('an answer appears while it is written, with table and code', async (
   await go('chat');
   await page.getByTestId('chat-input').fill('What do planets have?');
   await page.keyboard.press('Enter');
+  if (backend) {
+    // Without a model the answer is there at once.
+    await button('Answer again').waitFor();
+    return;
+  }
   await page.getByTestId('writing').waitFor();
   const early = await page.getByTestId('writing').innerText();
   await page.getByTestId('writing').waitFor({state: 'detached', timeout: 30_000});
@@ -285,7 +292,7 @@ await step('an answer appears while it is written, with table and code', async (
   expect(copied.startsWith('export const greet'), `copied: ${copied}`);
 });
 
-await step('an answer can be stopped; the server hears of it and the words stay', async () => {
+if (!backend) await step('an answer can be stopped; the server hears of it and the words stay', async () => {
   await page.getByTestId('chat-input').fill('Be slow');
   await page.keyboard.press('Enter');
   await see(/One word/);
@@ -300,13 +307,13 @@ await step('a message can be changed and sent again, and answered by another mod
   expect((await page.getByTestId('chat-input').inputValue()).length > 0, 'nothing to edit');
   await page.getByTestId('chat-input').fill('And moons?');
   await page.getByTestId('send').click();
-  await page.getByTestId('writing').waitFor();
+  if (!backend) await page.getByTestId('writing').waitFor();
   await page.getByTestId('writing').waitFor({state: 'detached', timeout: 30_000});
-  await see(/You asked: “And moons/);
+  await see(backend ? 'And moons?' : /You asked: “And moons/);
   await button('Answer by another model').click();
   await page.getByRole('radio', {name: 'tiiuae/falcon-7b-instruct'}).click();
   await page.getByTestId('writing').waitFor({state: 'detached', timeout: 30_000});
-  await see('tiiuae/falcon-7b-instruct', 30_000);
+  if (!backend) await see('tiiuae/falcon-7b-instruct', 30_000);
 });
 
 await step('a draft survives a reload, and chats can be found', async () => {
@@ -338,7 +345,8 @@ await step('texts are compared: heat map, neighbours, map', async () => {
   expect(copied.length === 5 && copied[0].embedding.length === 384, 'the JSON is not whole');
 });
 
-await step('asking for the same texts again asks no server', async () => {
+// Answers of stand-ins are not kept.
+if (!backend) await step('asking for the same texts again asks no server', async () => {
   const before = deeds('/embedding');
   await page.getByTestId('embed').click();
   await page.waitForTimeout(1000);
@@ -393,7 +401,8 @@ await step('without the server: three requests wait, survive a reload, and are e
 
 await step('what came of them is where it belongs', async () => {
   await go('chat');
-  await see(/You asked: “Offline question/);
+  await see(backend ? 'Offline question' : /You asked: “Offline question/);
+  await button('Answer again').waitFor();
   await go('gallery');
   await page.getByRole('button', {name: 'Offline harbour'}).first().waitFor();
   await go('tts');
