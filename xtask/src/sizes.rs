@@ -10,12 +10,18 @@ use crate::tree::{self, Guest};
 const PLAIN_BYTES: u64 = 400_000;
 /// Picture and audio codecs, and the docs page, are data and code that one cannot do without.
 const LARGE_BYTES: u64 = 3_000_000;
-/// Those that carry one of them.
+/// A model's weights are mapped from the file, and loaded as they are touched.
+const MODEL_BYTES: u64 = 30_000_000;
+/// Those that carry a codec or the docs page.
 const LARGE: &[&str] = &["image", "image-edit", "tts", "stt", "local", "router"];
 
 /// What the guest's file may weigh.
 pub fn limit(guest: &Guest) -> u64 {
-    if LARGE.contains(&guest.name.as_str()) { LARGE_BYTES } else { PLAIN_BYTES }
+    match guest.folder {
+        "models" => MODEL_BYTES,
+        _ if LARGE.contains(&guest.name.as_str()) => LARGE_BYTES,
+        _ => PLAIN_BYTES,
+    }
 }
 
 pub fn print() -> anyhow::Result<()> {

@@ -22,7 +22,7 @@ pub struct Guest {
     pub package: String,
     /// `image-edit`: the name of its file and of its component.
     pub name: String,
-    /// `components` or `plugs`, in the project and in `target`.
+    /// `components`, `models` or `plugs`, in the project and in `target`.
     pub folder: &'static str,
 }
 
@@ -33,10 +33,10 @@ impl Guest {
     }
 }
 
-/// Every package under `components` and `plugs`, by name.
+/// Every package under `components`, `models` and `plugs`, by name.
 pub fn guests() -> anyhow::Result<Vec<Guest>> {
     let mut guests = Vec::new();
-    for folder in ["components", "plugs"] {
+    for folder in ["components", "models", "plugs"] {
         let path = root().join(folder);
         for entry in fs::read_dir(&path).with_context(|| format!("reading {}", path.display()))? {
             let manifest = entry?.path().join("Cargo.toml");

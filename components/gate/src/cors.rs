@@ -3,7 +3,7 @@
 /// What the plan names, and nothing that it does not.
 const METHODS: &str = "GET, POST, PUT, DELETE, OPTIONS";
 const REQUEST_HEADERS: &str = "Content-Type, Authorization, Accept, X-Request-Id, X-Fallback, X-Timeout-Ms, \
-                               X-First-Token-Timeout-Ms, X-Retries";
+                               X-First-Token-Timeout-Ms, X-Retries, Idempotency-Key, X-Api-Key, Traceparent";
 const EXPOSED: &str =
     "X-Request-Id, X-Model, X-Provider, X-Attempts, X-Fallback-Index, X-Placeholder, X-Components, Retry-After";
 /// Ten minutes: the longest that Chromium keeps an answer is two hours, and a changed setting should arrive before that.
