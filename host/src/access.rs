@@ -13,7 +13,7 @@ use crate::telemetry::{self, Level};
 pub struct Access {
     started: Instant,
     method: http::Method,
-    path: String,
+    uri: http::Uri,
     agent: Option<HeaderValue>,
     client: Arc<str>,
     id: HeaderValue,
@@ -34,8 +34,7 @@ impl Access {
         Self {
             started,
             method: request.method().clone(),
-            // Without the query: people put things there.
-            path: request.uri().path().chars().take(MAX_PATH).collect(),
+            uri: request.uri().clone(),
             agent: request.headers().get(header::USER_AGENT).cloned(),
             client: Arc::clone(client),
             id: id.clone(),
@@ -87,6 +86,9 @@ impl Access {
             value.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
         };
         let (agent, parameters) = (text(&self.agent), text(&self.parameters));
+        // Without the query: people put things there.
+        let path = self.uri.path();
+        let route = &path[..path.floor_char_boundary(MAX_PATH)];
         let duration_ms = self.started.elapsed().as_secs_f64() * 1000.0;
         let status = self.status.map_or(CLIENT_GONE, |status| u64::from(status.as_u16()));
         telemetry::line(
@@ -94,7 +96,7 @@ impl Access {
             "request",
             &[
                 ("method", self.method.as_str().into()),
-                ("route", (&self.path).into()),
+                ("route", route.into()),
                 ("parameters", (&parameters).into()),
                 ("status", status.into()),
                 ("duration_ms", duration_ms.into()),

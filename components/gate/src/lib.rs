@@ -60,12 +60,13 @@ impl Guest for Gate {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let Settings { origins, front } = settings();
         let headers = request.get_headers();
-        let origin = first(&headers, "origin");
-        let theirs = headers.get(REQUEST_ID).first().and_then(|id| id::sane(id));
-        if *front && origin.is_none() && theirs.is_some() {
+        // The front has given the request its id.
+        if *front && !headers.has("origin") {
             drop(headers);
             return next::handle(request).await;
         }
+        let origin = first(&headers, "origin");
+        let theirs = headers.get(REQUEST_ID).first().and_then(|id| id::sane(id));
 
         let method = request.get_method();
         let visit = (!front).then(|| Visit::new(&request, &headers, &method));
