@@ -27,9 +27,10 @@ pub(crate) async fn sleep(time: Duration) {
 
 /// What `work` gives, or none when it takes longer than `time`; it is dropped then, and with it what it waits for.
 ///
-/// A timer is a call into the runtime, and taking one back makes it switch stacks: a tenth of a quick request. So there is
-/// none until a sixteenth of the time has passed; until then the runtime's own limits on the connection must do.
-pub(crate) async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+/// A timer is a call into the runtime, and taking one back makes it switch stacks: a tenth of a quick request. Where the
+/// runtime itself ends a connection that is silent for `time` (`watched`), there is none until a sixteenth of the time has
+/// passed.
+pub(crate) async fn within<T>(time: Duration, watched: bool, work: impl Future<Output = T>) -> Option<T> {
     let deadline = Deadline::after(time);
     let mut work = pin!(work);
     let mut timer = pin!(None);
@@ -38,7 +39,7 @@ pub(crate) async fn within<T>(time: Duration, work: impl Future<Output = T>) -> 
             return Poll::Ready(Some(done));
         }
         let left = deadline.left();
-        if timer.is_none() && time - left.min(time) > time / 16 {
+        if timer.is_none() && (!watched || time - left.min(time) > time / 16) {
             timer.set(Some(sleep(left)));
         }
         match timer.as_mut().as_pin_mut() {

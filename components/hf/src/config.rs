@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) base: Result<Base, &'static str>,
     /// `Bearer …`; none when the host adds it, or when a private upstream needs none.
     pub(crate) authorization: Option<String>,
+    /// The host that adds the key also ends connections that are silent for too long, as it is asked to.
+    pub(crate) watched: bool,
     pub(crate) policy: Policy,
     /// For one attempt; the request's budget caps it.
     pub(crate) attempt_timeout: Duration,
@@ -48,6 +50,7 @@ impl Config {
         Config {
             base,
             authorization: key.map(|key| format!("Bearer {key}")),
+            watched: by_host,
             policy: Policy {
                 attempts: text("retry_attempts").and_then(|value| value.parse().ok()).unwrap_or(3).max(1),
                 first: millis("retry_initial_ms", 1_000),

@@ -72,7 +72,7 @@ async fn attempts<'a>(
         }
         attempts += 1;
         let attempt = attempt(config, upstream, model, request, hold, time, read);
-        let fault = match clock::within(time, attempt).await {
+        let fault = match clock::within(time, config.watched, attempt).await {
             Some(Ok(())) => return Ok(attempts),
             Some(Err(fault)) => fault,
             None => Fault::timeout(),
@@ -164,7 +164,7 @@ fn outgoing(
     // There are no trailers: dropping the writer says so.
     let (_, trailers) = wit_future::new(|| Ok(None));
     let posts = contents.is_some();
-    // What the runtime can hold to needs no timer here. One that has no such limits says so, and `within` remains.
+    // What the runtime holds to needs no timer here; see `clock::within` for one that does not.
     let options = RequestOptions::new();
     let _ = options.set_first_byte_timeout(Some(clock::nanos(time)));
     let _ = options.set_between_bytes_timeout(Some(clock::nanos(time)));

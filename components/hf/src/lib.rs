@@ -96,7 +96,7 @@ impl Caller {
 
     /// All of a caller's stream, within the time of the call.
     async fn take(&self, media: Media) -> Result<Chunks, Error> {
-        let bytes = clock::within(self.patience.deadline.left(), gather(media.body)).await;
+        let bytes = clock::within(self.patience.deadline.left(), false, gather(media.body)).await;
         bytes.unwrap_or(Err(Reason::Timeout)).map_err(Error::from)
     }
 
