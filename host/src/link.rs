@@ -96,7 +96,7 @@ impl<'a> Wiring<'a> {
     }
 
     /// Links one member. Refuses what nobody provides and what does not fit its provider's functions.
-    pub fn link(&self, engine: &Engine, base: &Linker<State>, index: usize, config: &Config) -> Result<Member> {
+    pub fn link(&self, base: &Linker<State>, index: usize, config: &Config) -> Result<Member> {
         let loaded = &self.members[index];
         let mut linker = base.clone();
         for import in &loaded.imports {
@@ -118,7 +118,6 @@ impl<'a> Wiring<'a> {
         }
         let pre = linker.instantiate_pre(&loaded.code).map_err(anyhow::Error::from)?;
         let functions = loaded.exports.iter().flat_map(|export| &export.functions).filter_map(|f| f.index).collect();
-        let _ = engine;
         Ok(Member { loaded: Arc::clone(loaded), pre, functions })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, bail};
@@ -40,15 +40,13 @@ pub enum Entry {
 }
 
 impl Snapshot {
-    fn new(engine: &Engine, base: &Linker<State>, loaded: &[Arc<Loaded>], config: &Config) -> Result<Self> {
+    fn new(base: &Linker<State>, loaded: &[Arc<Loaded>], config: &Config) -> Result<Self> {
         let wiring = Wiring::new(loaded, &config.chains);
         let members = loaded
             .iter()
             .enumerate()
             .map(|(index, component)| {
-                wiring
-                    .link(engine, base, index, config)
-                    .with_context(|| format!("`{}` cannot be linked", component.name))
+                wiring.link(base, index, config).with_context(|| format!("`{}` cannot be linked", component.name))
             })
             .collect::<Result<Vec<_>>>()?;
         let entry = wiring.entry(HANDLER).with_context(|| format!("no component exports `{HANDLER}`"))?;
@@ -58,9 +56,9 @@ impl Snapshot {
     }
 
     /// One component, with nothing of ours in front.
-    fn alone(base: &Linker<State>, loaded: &Arc<Loaded>, engine: &Engine, config: &Config) -> Result<Self> {
+    fn alone(base: &Linker<State>, loaded: &Arc<Loaded>, config: &Config) -> Result<Self> {
         if loaded.exports.iter().any(|export| export.name.starts_with(HANDLER)) {
-            return Self::new(engine, base, std::slice::from_ref(loaded), config);
+            return Self::new(base, std::slice::from_ref(loaded), config);
         }
         let (member, incoming) = crate::compat::link(base, loaded).with_context(|| {
             format!("`{}` exports neither `{HANDLER}` nor a WASI 0.2 incoming-handler", loaded.name)
@@ -100,7 +98,6 @@ pub type HandleFunc = TypedFunc<
 /// A snapshot and the instances made from it. Lives as long as the newest request that saw it.
 pub struct Generation {
     pub snapshot: Snapshot,
-    pub number: u64,
     /// By lane.
     idle: Vec<Mutex<Vec<IdleWorker>>>,
     retired: AtomicBool,
@@ -125,7 +122,6 @@ pub struct Registry {
     environment: Vec<(String, String)>,
     base: Linker<State>,
     current: ArcSwap<Generation>,
-    numbers: AtomicU64,
 }
 
 impl Registry {
@@ -136,7 +132,7 @@ impl Registry {
             if loaded.is_empty() {
                 bail!("no .wasm file in {}: start with `--components DIR`", components.display());
             }
-            Snapshot::new(engine, base, &loaded, config)
+            Snapshot::new(base, &loaded, config)
         })
     }
 
@@ -146,7 +142,7 @@ impl Registry {
         Self::start(config, Some(Arc::new(alone)), |engine, base, config| {
             let name = component_name(file).context("the file needs a name")?;
             let loaded = Loaded::read(engine, &name, file, &cache(&config.data_dir))?;
-            Snapshot::alone(base, &loaded, engine, config)
+            Snapshot::alone(base, &loaded, config)
         })
     }
 
@@ -163,8 +159,7 @@ impl Registry {
         Ok(Arc::new(Self {
             pools: (0..lanes).map(|_| Pool::new(&config.limits)).collect::<Result<_>>()?,
             settings: Arc::new(config.settings.clone()),
-            current: ArcSwap::from_pointee(Generation::new(snapshot, 1, lanes)),
-            numbers: AtomicU64::new(1),
+            current: ArcSwap::from_pointee(Generation::new(snapshot, lanes)),
             engine,
             environment: if alone.is_some() { std::env::vars().collect() } else { Vec::new() },
             config,
@@ -210,9 +205,8 @@ impl Registry {
         if changed.is_empty() {
             return Ok(changed);
         }
-        let snapshot = Snapshot::new(&self.engine, &self.base, &loaded, &self.config)?;
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
-        let old = self.current.swap(Arc::new(Generation::new(snapshot, number, self.lanes())));
+        let snapshot = Snapshot::new(&self.base, &loaded, &self.config)?;
+        let old = self.current.swap(Arc::new(Generation::new(snapshot, self.lanes())));
         old.retire();
         Ok(changed)
     }
@@ -250,8 +244,8 @@ impl Registry {
 }
 
 impl Generation {
-    fn new(snapshot: Snapshot, number: u64, lanes: usize) -> Self {
-        Self { snapshot, number, idle: (0..lanes).map(|_| Mutex::default()).collect(), retired: AtomicBool::new(false) }
+    fn new(snapshot: Snapshot, lanes: usize) -> Self {
+        Self { snapshot, idle: (0..lanes).map(|_| Mutex::default()).collect(), retired: AtomicBool::new(false) }
     }
 
     fn retire(&self) {
