@@ -112,8 +112,8 @@ fn components(named: Option<PathBuf>) -> Result<PathBuf> {
         return Ok(dir);
     }
     if let Some(root) = dev::source_tree() {
-        if let Some(cargo) = dev::cargo() {
-            dev::build(&root, &cargo)?;
+        if dev::by_cargo() {
+            dev::build(&root)?;
         }
         return Ok(dev::built(&root));
     }

@@ -10,7 +10,7 @@ pub fn all() -> anyhow::Result<()> {
     // Native: everything, tests and guests' plain functions too. In release, where wasmtime is built anyway.
     run(clippy().args(["--release", "--workspace", "--all-targets"]).args(["--", "-D", "warnings"]))?;
     let mut wasm = clippy();
-    wasm.args(["--profile", "component", "--target", "wasm32-wasip2"]);
+    wasm.args(["--profile", "component", "--target", source_tree::WASM]);
     for guest in tree::guests()? {
         wasm.args(["-p", &guest.package]);
     }

@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
-use crate::process::{cargo, run};
-use crate::tree::{self, Guest};
+use crate::tree;
 
 /// Builds all components, or those named.
 pub fn build(names: &[String]) -> anyhow::Result<()> {
@@ -17,24 +16,9 @@ pub fn build(names: &[String]) -> anyhow::Result<()> {
     if !names.is_empty() {
         guests.retain(|guest| names.contains(&guest.name));
     }
-    let mut command = cargo();
-    command.args(["build", "--profile", "component", "--target", "wasm32-wasip2", "--target-dir"]).arg(tree::target());
-    for guest in &guests {
-        command.args(["-p", &guest.package]);
-    }
-    run(&mut command)?;
-    for guest in &guests {
-        place(guest)?;
-    }
-    Ok(())
-}
-
-fn place(guest: &Guest) -> anyhow::Result<()> {
-    let built = format!("{}.wasm", guest.package.replace('-', "_"));
-    let built = tree::target().join("wasm32-wasip2/component").join(built);
-    let bytes = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
-    if tree::put(&guest.file(), &bytes)? {
-        eprintln!("{} ({} KB)", guest.file().strip_prefix(tree::root())?.display(), bytes.len() / 1000);
+    for file in source_tree::build(&tree::root(), &guests)? {
+        let kilobytes = fs::metadata(&file)?.len() / 1000;
+        eprintln!("{} ({kilobytes} KB)", file.strip_prefix(tree::root())?.display());
     }
     Ok(())
 }

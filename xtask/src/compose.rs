@@ -78,8 +78,8 @@ impl Parts {
     fn of(wanted: impl Fn(&Guest) -> bool) -> anyhow::Result<Parts> {
         let mut parts = Parts { chains: Chains::read()?, files: HashMap::new(), outlines: BTreeMap::new() };
         for guest in tree::guests()?.into_iter().filter(wanted) {
-            parts.outlines.insert(guest.name.clone(), Outline::of(&guest.file())?);
-            parts.files.insert(guest.name.clone(), guest.file());
+            parts.outlines.insert(guest.name.clone(), Outline::of(&guest.file(&tree::root()))?);
+            parts.files.insert(guest.name.clone(), guest.file(&tree::root()));
         }
         Ok(parts)
     }

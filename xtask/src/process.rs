@@ -7,17 +7,8 @@ use anyhow::{Context, ensure};
 use crate::tree;
 
 /// `cargo` as it runs us, in the project's root.
-///
-/// Without what cargo tells us of our own package: build scripts look at those variables, and would build again what
-/// `cargo run` has built without them.
 pub fn cargo() -> Command {
-    let mut command = program(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST")) {
-            command.env_remove(name);
-        }
-    }
-    command
+    source_tree::cargo(&tree::root())
 }
 
 pub fn program(name: &str) -> Command {

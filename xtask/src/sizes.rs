@@ -27,7 +27,7 @@ pub fn limit(guest: &Guest) -> u64 {
 pub fn print() -> anyhow::Result<()> {
     let mut too_large = Vec::new();
     for guest in tree::guests()? {
-        let path = guest.file();
+        let path = guest.file(&tree::root());
         let size = fs::metadata(&path).with_context(|| format!("reading {}", path.display()))?.len();
         let limit = limit(&guest);
         println!("{:<16} {:>9} of {limit:>9} bytes", guest.name, size);

@@ -8,7 +8,10 @@ const CAPABILITIES: &[&str] = &["tts", "stt", "image", "image-edit", "llm", "emb
 
 fn outlines() -> Vec<(String, Outline)> {
     let guests = tree::guests().expect("the project's own folders");
-    guests.into_iter().map(|guest| (guest.name.clone(), Outline::of(&guest.file()).expect("a component"))).collect()
+    guests
+        .into_iter()
+        .map(|guest| (guest.name.clone(), Outline::of(&guest.file(&tree::root())).expect("a component")))
+        .collect()
 }
 
 #[test]
@@ -46,7 +49,7 @@ fn components_import_wasi_and_what_their_world_names() {
 #[test]
 fn components_are_small() {
     for guest in tree::guests().expect("the project's own folders") {
-        let size = std::fs::metadata(guest.file()).expect("a built file").len();
+        let size = std::fs::metadata(guest.file(&tree::root())).expect("a built file").len();
         assert!(size <= sizes::limit(&guest), "`{}` has {size} bytes of {}", guest.name, sizes::limit(&guest));
     }
 }
