@@ -2,7 +2,8 @@
 //! again and nobody reads the environment.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use http::uri::{Authority, Scheme, Uri};
 use serde::Deserialize;
 
+use crate::models::Models;
 use crate::telemetry::Level;
 
 /// Everything the host was told. Lives as long as the process.
@@ -26,13 +28,17 @@ pub struct Config {
     pub grants: BTreeMap<String, Grant>,
     /// What `wasi:config/store` answers.
     pub settings: BTreeMap<String, String>,
+    /// The operator's model table, whether it is there or not; read with the rest.
+    pub models_file: PathBuf,
 }
 
 /// What one component may do beyond computing.
 #[derive(Debug, Clone, Default)]
 pub struct Grant {
     pub outbound: Outbound,
-    pub credential: Option<Credential>,
+    /// Where it may also send, as long as that is no address of ours: others name what lies there.
+    pub results: Vec<Pattern>,
+    pub credentials: Vec<Credential>,
 }
 
 /// Where a component may send HTTP.
@@ -77,7 +83,12 @@ impl Origin {
         Some(Self { scheme: scheme.clone(), host: authority.host().to_ascii_lowercase(), port })
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    /// The address, where the host is one rather than a name.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    }
+
+    pub fn parse(text: &str) -> Result<Self> {
         let uri: Uri = text.parse().with_context(|| format!("`{text}` is no URL"))?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             bail!("`{text}` must be scheme://host[:port]");
@@ -86,6 +97,35 @@ impl Origin {
             bail!("`{}` must hold no user name or password", authority.host());
         }
         Self::new(scheme, authority).with_context(|| format!("`{text}` must be http or https"))
+    }
+}
+
+/// An origin, or all origins of one kind: `https://*.example.com`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    origin: Origin,
+    below: bool,
+}
+
+impl Pattern {
+    pub fn parse(text: &str) -> Result<Self> {
+        let plain = text.replacen("://*.", "://", 1);
+        let origin = Origin::parse(&plain)?;
+        Ok(Self { origin, below: plain != text })
+    }
+
+    pub fn matches(&self, other: &Origin) -> bool {
+        let Origin { scheme, host, port } = &self.origin;
+        let host = match self.below {
+            true => other.host.strip_suffix(host.as_str()).is_some_and(|name| name.len() > 1 && name.ends_with('.')),
+            false => other.host == *host,
+        };
+        host && other.scheme == *scheme && other.port == *port
+    }
+
+    /// The operator wrote an address: it is meant, wherever it leads.
+    pub fn is_address(&self) -> bool {
+        !self.below && self.origin.address().is_some()
     }
 }
 
@@ -178,9 +218,11 @@ struct File {
     listen: Option<SocketAddr>,
     log_level: Option<String>,
     data_dir: Option<PathBuf>,
+    models_file: Option<PathBuf>,
     limits: Option<Limits>,
     chains: BTreeMap<String, Vec<String>>,
     components: BTreeMap<String, GrantText>,
+    choice: BTreeMap<String, Choice>,
     settings: BTreeMap<String, Setting>,
     environment: BTreeMap<String, Vec<String>>,
     secrets: BTreeMap<String, Vec<String>>,
@@ -192,6 +234,23 @@ struct File {
 struct GrantText {
     outbound: Vec<String>,
     credential: Option<CredentialText>,
+    /// It may call the endpoints of the model table, with their secrets added, and fetch from its hosts of results.
+    models: bool,
+}
+
+/// Where a capability may be answered.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Choice {
+    Local,
+    Remote,
+    Auto,
+}
+
+impl Choice {
+    fn text(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -266,9 +325,30 @@ impl Config {
             }
         }
 
+        for (capability, choice) in &file.choice {
+            settings.insert(format!("{capability}_choice"), choice.text());
+        }
+
+        let models_file = beside(place, file.models_file.as_deref().unwrap_or(Path::new("models.toml")));
+        let table = match std::fs::read_to_string(&models_file) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == ErrorKind::NotFound && file.models_file.is_none() => None,
+            Err(error) => {
+                return Err(error).with_context(|| format!("reading the model table {}", models_file.display()));
+            }
+        };
+        let models = Models::read(table.as_deref()).with_context(|| format!("in {}", models_file.display()))?;
+        settings.extend(models.told.clone().map(|told| ("models".to_owned(), told)));
+
         let mut secrets = BTreeMap::new();
         for (secret, variables) in built_in.secrets.iter().chain(&file.secrets) {
             if let Some(value) = variables.iter().find_map(|name| environment(name)) {
+                secrets.insert(secret.clone(), value.trim().to_owned());
+            }
+        }
+        // A secret that only the model table names is the variable of that name.
+        for secret in models.endpoints.iter().filter_map(|endpoint| endpoint.secret.as_ref()) {
+            if let (false, Some(value)) = (secrets.contains_key(secret), environment(&secret.to_uppercase())) {
                 secrets.insert(secret.clone(), value.trim().to_owned());
             }
         }
@@ -285,8 +365,9 @@ impl Config {
         let grants = written
             .into_iter()
             .map(|(name, grant)| {
-                let parsed =
-                    grant.parse(&settings, &secrets).with_context(|| format!("what `components.{name}` may do"))?;
+                let parsed = grant
+                    .parse(&settings, &secrets, &models)
+                    .with_context(|| format!("what `components.{name}` may do"))?;
                 Ok((name, parsed))
             })
             .collect::<Result<_>>()?;
@@ -312,20 +393,25 @@ impl Config {
             .or_else(|| environment("XDG_CACHE_HOME").map(|dir| PathBuf::from(dir).join("hybrid-ai")))
             .or_else(|| environment("HOME").map(|dir| PathBuf::from(dir).join(".cache/hybrid-ai")))
             .unwrap_or_else(|| std::env::temp_dir().join("hybrid-ai"));
-        Ok(Self { listen, log_level, data_dir, limits, chains, grants, settings })
+        Ok(Self { listen, log_level, data_dir, limits, chains, grants, settings, models_file })
     }
 
     /// Lets one component served alone send HTTP wherever it likes, and gives it no chain.
     pub fn alone(mut self, name: &str) -> Self {
         self.chains.clear();
         self.grants.clear();
-        self.grants.insert(name.to_owned(), Grant { outbound: Outbound::Anywhere, credential: None });
+        self.grants.insert(name.to_owned(), Grant { outbound: Outbound::Anywhere, ..Grant::default() });
         self
     }
 }
 
 impl GrantText {
-    fn parse(self, settings: &BTreeMap<String, String>, secrets: &BTreeMap<String, String>) -> Result<Grant> {
+    fn parse(
+        self,
+        settings: &BTreeMap<String, String>,
+        secrets: &BTreeMap<String, String>,
+        models: &Models,
+    ) -> Result<Grant> {
         let origins = |hosts: &[String]| -> Result<Vec<Origin>> {
             hosts
                 .iter()
@@ -338,25 +424,43 @@ impl GrantText {
                 })
                 .collect()
         };
-        let outbound = match self.outbound.as_slice() {
-            [] => Outbound::Nowhere,
-            hosts => Outbound::To(origins(hosts)?),
-        };
-        let credential = match self.credential {
-            None => None,
-            Some(text) => match secrets.get(&text.secret) {
-                None => None,
-                Some(secret) => {
-                    let mut value = http::HeaderValue::try_from(format!("Bearer {secret}"))
-                        .ok()
-                        .with_context(|| format!("the secret `{}` holds characters that no header may", text.secret))?;
-                    value.set_sensitive(true);
-                    Some(Credential { value, hosts: origins(&text.hosts)? })
+        let mut to = origins(&self.outbound)?;
+        let mut credentials = Vec::new();
+        if let Some(text) = &self.credential
+            && let Some(secret) = secrets.get(&text.secret)
+        {
+            credentials.push(Credential::new(&text.secret, secret, origins(&text.hosts)?)?);
+        }
+        let mut results = Vec::new();
+        if self.models {
+            for endpoint in &models.endpoints {
+                to.push(endpoint.origin.clone());
+                if let Some(name) = &endpoint.secret {
+                    let told = || format!("there is no secret `{name}`: set {}", name.to_uppercase());
+                    let secret = secrets.get(name).with_context(told)?;
+                    credentials.push(Credential::new(name, secret, vec![endpoint.origin.clone()])?);
                 }
-            },
-        };
-        Ok(Grant { outbound, credential })
+            }
+            results.clone_from(&models.results);
+        }
+        let outbound = if to.is_empty() { Outbound::Nowhere } else { Outbound::To(to) };
+        Ok(Grant { outbound, results, credentials })
     }
+}
+
+impl Credential {
+    fn new(name: &str, secret: &str, hosts: Vec<Origin>) -> Result<Self> {
+        let value = http::HeaderValue::try_from(format!("Bearer {secret}"));
+        let mut value =
+            value.ok().with_context(|| format!("the secret `{name}` holds characters that no header may"))?;
+        value.set_sensitive(true);
+        Ok(Self { value, hosts })
+    }
+}
+
+/// A file that is named in another, or lies beside it.
+fn beside(place: &str, file: &Path) -> PathBuf {
+    Path::new(place).parent().unwrap_or(Path::new("")).join(file)
 }
 
 #[cfg(test)]
@@ -387,9 +491,48 @@ mod tests {
         assert_eq!(config.settings["hf_auth"], "host");
         assert!(config.settings.values().all(|value| !value.contains("hf_secret")));
         assert!(!format!("{config:?}").contains("hf_secret"));
-        let credential = config.grants["hf"].credential.as_ref().expect("a credential");
+        let credential = &config.grants["hf"].credentials[0];
         assert_eq!(credential.value, "Bearer hf_secret");
         assert_eq!((credential.hosts[0].host.as_str(), credential.hosts[0].port), ("127.0.0.1", 9));
+    }
+
+    #[test]
+    fn choices_become_settings() {
+        let chosen = config("[choice]\nllm = \"local\"\ntts = \"auto\"", &[]).expect("valid");
+        assert_eq!((chosen.settings["llm_choice"].as_str(), chosen.settings["tts_choice"].as_str()), ("local", "auto"));
+        assert!(config("[choice]\nllm = \"nearby\"", &[]).is_err());
+    }
+
+    #[test]
+    fn endpoints_of_the_model_table_may_be_called_with_their_secret() {
+        let folder = std::env::temp_dir().join(format!("hybrid-ai-models-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let file = folder.join("models.toml");
+        let table = "[endpoints.box]\nurl = \"http://10.0.0.1:8000/v1\"\nsecret = \"box_key\"\n[results]\nhosts = [\"https://*.example.com\"]";
+        std::fs::write(&file, table).expect("a file");
+        let text = format!("models_file = {:?}", file.display().to_string());
+        let missing = format!("{:#}", config(&text, &[]).expect_err("the secret is not there"));
+        assert!(missing.contains("BOX_KEY"), "{missing}");
+        let config = config(&text, &[("BOX_KEY", "s3cret")]).expect("valid");
+        std::fs::remove_dir_all(&folder).expect("it was there");
+        assert!(config.settings["models"].contains("http://10.0.0.1:8000/v1"));
+        assert!(config.settings.values().all(|value| !value.contains("s3cret")));
+        let grant = &config.grants["hf"];
+        assert_eq!((grant.credentials[0].value.to_str(), grant.results.len()), (Ok("Bearer s3cret"), 1));
+        assert!(matches!(&grant.outbound, Outbound::To(to) if to.iter().any(|origin| origin.host == "10.0.0.1")));
+    }
+
+    #[test]
+    fn patterns_match_what_lies_below() {
+        let matches = |pattern: &str, origin: &str| {
+            Pattern::parse(pattern).expect("a pattern").matches(&Origin::parse(origin).expect("an origin"))
+        };
+        assert!(matches("https://*.fal.media", "https://v3.fal.media"));
+        assert!(matches("https://fal.media", "https://FAL.media:443"));
+        for other in ["https://fal.media", "https://evilfal.media", "http://v3.fal.media", "https://v3.fal.media:8443"]
+        {
+            assert!(!matches("https://*.fal.media", other), "{other}");
+        }
     }
 
     #[test]

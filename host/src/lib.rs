@@ -9,10 +9,12 @@ pub mod telemetry;
 pub mod watch;
 
 mod access;
+mod address;
 mod compat;
 mod component;
 mod error;
 mod link;
+mod models;
 mod outbound;
 mod request;
 mod stdio;

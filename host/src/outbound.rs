@@ -14,42 +14,56 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Sleep;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
+use crate::address::{NotPublic, PublicResolver, is_public};
 use crate::config::{Grant, Limits, Origin, Outbound};
 
 /// The connections of all components. Lives as long as the process.
 pub struct Pool {
     client: Client<HttpsConnector<HttpConnector>, WasiBody>,
+    /// For what others name: it connects to public addresses alone.
+    guarded: Client<HttpsConnector<HttpConnector<PublicResolver>>, WasiBody>,
 }
 
 impl Pool {
     pub fn new(limits: &Limits) -> Result<Arc<Self>> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        // Head and body of a request are two writes; with Nagle's algorithm the second waits for the peer's delayed
-        // acknowledgement, 40 ms.
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_millis(limits.connect_ms)));
-        connector.set_keepalive(Some(Duration::from_secs(30)));
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .context("reading the machine's certificates")?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_millis(limits.idle_upstream_ms))
-            .pool_max_idle_per_host(limits.idle_upstream_connections)
-            .build(connector);
-        Ok(Arc::new(Self { client }))
+        let client = client_with(limits, HttpConnector::new())?;
+        let guarded = client_with(limits, HttpConnector::new_with_resolver(PublicResolver::new()))?;
+        Ok(Arc::new(Self { client, guarded }))
     }
+}
+
+fn client_with<R>(
+    limits: &Limits,
+    mut connector: HttpConnector<R>,
+) -> Result<Client<HttpsConnector<HttpConnector<R>>, WasiBody>>
+where
+    HttpConnector<R>: Connect + Clone,
+    HttpsConnector<HttpConnector<R>>: Connect + Clone,
+{
+    connector.enforce_http(false);
+    // Head and body of a request are two writes; with Nagle's algorithm the second waits for the peer's delayed
+    // acknowledgement, 40 ms.
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(Duration::from_millis(limits.connect_ms)));
+    connector.set_keepalive(Some(Duration::from_secs(30)));
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_native_roots()
+        .context("reading the machine's certificates")?
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_millis(limits.idle_upstream_ms))
+        .pool_max_idle_per_host(limits.idle_upstream_connections)
+        .build(connector))
 }
 
 /// A store's door to the outside.
@@ -70,26 +84,49 @@ impl Hooks {
         self.sender = Some(grant);
     }
 
-    /// Whether the request may go out, with the credential added where it belongs.
-    fn admit(&mut self, request: &mut Request<WasiBody>) -> Result<(), Error> {
+    /// Whether the request may go out, with the credential added where it belongs, and whether its address is to be looked
+    /// at. A component that fetches what somebody else named says `authorization: none`, and nothing is added.
+    fn admit(&mut self, request: &mut Request<WasiBody>) -> Result<Guard, Error> {
         let grant = self.sender.take().or_else(|| self.fallback.clone()).ok_or(Error::HttpRequestDenied)?;
         let uri = request.uri();
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(Error::HttpRequestUriInvalid);
         };
         let origin = Origin::new(scheme, authority).ok_or(Error::HttpRequestUriInvalid)?;
-        match &grant.outbound {
-            Outbound::Anywhere => {}
-            Outbound::To(origins) if origins.contains(&origin) => {}
-            Outbound::To(_) | Outbound::Nowhere => return Err(Error::HttpRequestDenied),
+        let listed = match &grant.outbound {
+            Outbound::Anywhere => true,
+            Outbound::To(origins) => origins.contains(&origin),
+            Outbound::Nowhere => false,
+        };
+        if !listed {
+            let pattern =
+                grant.results.iter().find(|pattern| pattern.matches(&origin)).ok_or(Error::HttpRequestDenied)?;
+            request.headers_mut().remove(header::AUTHORIZATION);
+            if pattern.is_address() {
+                return Ok(Guard::No);
+            }
+            // An address needs no resolver, so that none would look at it.
+            let ours = origin.address().is_some_and(|address| !is_public(address));
+            return if ours { Err(Error::DestinationIpProhibited) } else { Ok(Guard::Public) };
         }
-        if let Some(credential) = &grant.credential
-            && credential.hosts.contains(&origin)
-        {
+        if request.headers().get(header::AUTHORIZATION).is_some_and(|value| value == "none") {
+            request.headers_mut().remove(header::AUTHORIZATION);
+            return Ok(Guard::No);
+        }
+        // The last one is the more particular.
+        if let Some(credential) = grant.credentials.iter().rfind(|credential| credential.hosts.contains(&origin)) {
             request.headers_mut().insert(header::AUTHORIZATION, credential.value.clone());
         }
-        Ok(())
+        Ok(Guard::No)
     }
+}
+
+/// What is looked at before a connection is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    No,
+    /// The address must be one of the public internet.
+    Public,
 }
 
 /// Made once: wasmtime asks for it on every header map.
@@ -114,12 +151,15 @@ impl WasiHttpHooks for Hooks {
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let admitted = self.admit(&mut request);
-        let client = self.pool.client.clone();
+        let pool = Arc::clone(&self.pool);
         Box::new(async move {
-            admitted?;
+            let guard = admitted?;
             // The head must come within this; hyper-util has its own limit for the connection.
             let wait = options.and_then(|options| options.first_byte_timeout);
-            let sending = client.request(request);
+            let sending = match guard {
+                Guard::No => pool.client.request(request),
+                Guard::Public => pool.guarded.request(request),
+            };
             let response = match wait {
                 Some(wait) => tokio::time::timeout(wait, sending).await.map_err(|_| Error::ConnectionReadTimeout)?,
                 None => sending.await,
@@ -175,6 +215,9 @@ fn told(error: &hyper_util::client::legacy::Error) -> Error {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
         if let Some(io) = error.downcast_ref::<io::Error>() {
+            if io.get_ref().is_some_and(|inner| inner.is::<NotPublic>()) {
+                return Error::DestinationIpProhibited;
+            }
             return match io.kind() {
                 io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
                 io::ErrorKind::TimedOut => Error::ConnectionTimeout,
@@ -205,7 +248,7 @@ mod tests {
     use http_body_util::Empty;
 
     use super::*;
-    use crate::config::Credential;
+    use crate::config::{Credential, Pattern};
 
     fn hooks(grant: Grant) -> Hooks {
         let mut hooks = Hooks::new(Pool::new(&Limits::default()).expect("a pool"), None);
@@ -226,7 +269,11 @@ mod tests {
         let upstream = origin(http::uri::Scheme::HTTPS, "router.example", 443);
         Grant {
             outbound: Outbound::To(vec![upstream.clone(), origin(http::uri::Scheme::HTTP, "cdn.example", 8080)]),
-            credential: Some(Credential { value: "Bearer secret".try_into().expect("a value"), hosts: vec![upstream] }),
+            results: vec![Pattern::parse("https://*.store.example").expect("a pattern")],
+            credentials: vec![Credential {
+                value: "Bearer secret".try_into().expect("a value"),
+                hosts: vec![upstream],
+            }],
         }
     }
 
@@ -245,6 +292,39 @@ mod tests {
         for uri in ["https://evil.example/", "https://router.example:8443/", "http://router.example/"] {
             assert!(hooks(grant()).admit(&mut request(uri)).is_err(), "{uri}");
         }
+    }
+
+    #[tokio::test]
+    async fn results_are_fetched_without_credentials_and_from_public_addresses() {
+        let mut result = request("https://v1.store.example/a.png");
+        assert_eq!(hooks(grant()).admit(&mut result).expect("allowed"), Guard::Public);
+        assert!(!result.headers().contains_key(header::AUTHORIZATION));
+        let mut beside = request("https://router.example/a.png");
+        beside.headers_mut().insert(header::AUTHORIZATION, "none".try_into().expect("a value"));
+        assert_eq!(hooks(grant()).admit(&mut beside).expect("allowed"), Guard::No);
+        assert!(!beside.headers().contains_key(header::AUTHORIZATION));
+
+        // An operator's own address is meant; a name that leads to one is not.
+        let with = |pattern: &str| Grant { results: vec![Pattern::parse(pattern).expect("a pattern")], ..grant() };
+        let admitted = |pattern: &str, uri: &str| hooks(with(pattern)).admit(&mut request(uri));
+        assert_eq!(admitted("http://127.0.0.1:9", "http://127.0.0.1:9/a").expect("meant"), Guard::No);
+        assert_eq!(admitted("http://localhost:9", "http://localhost:9/a").expect("looked at"), Guard::Public);
+        assert!(admitted("https://*.0.1", "https://127.0.0.1/a").is_err());
+        assert!(admitted("https://store.example", "https://store.example:8443/a").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_of_this_machine_is_not_connected_to() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let origin = format!("http://localhost:{port}");
+        let grant = Grant { results: vec![Pattern::parse(&origin).expect("a pattern")], ..Grant::default() };
+        let sent =
+            hooks(grant).send_request(request(&format!("{origin}/a")), None, Box::new(std::future::ready(Ok(()))));
+        let error = Pin::from(sent).await.err().expect("it is refused");
+        assert!(matches!(error, Error::DestinationIpProhibited), "{error:?}");
+        let connected = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+        assert!(connected.is_err(), "it was connected to");
     }
 
     #[tokio::test]

@@ -138,7 +138,7 @@ impl Registry {
 
     /// Serves one file alone.
     pub fn open_file(config: Arc<Config>, file: &Path) -> Result<Arc<Self>> {
-        let alone = Grant { outbound: Outbound::Anywhere, credential: None };
+        let alone = Grant { outbound: Outbound::Anywhere, ..Grant::default() };
         Self::start(config, Some(Arc::new(alone)), |engine, base, config| {
             let name = component_name(file).context("the file needs a name")?;
             let loaded = Loaded::read(engine, &name, file, &cache(&config.data_dir))?;

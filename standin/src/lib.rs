@@ -17,7 +17,7 @@
 //! # Tasks
 //!
 //! A bare model route serves four tasks. Which one is meant is told by the body's media type, else by the model
-//! (`components/models.json`, or a word in its name: `tts` `speech` `voice`, `asr` `stt` `whisper`, `edit` `inpaint`,
+//! (`components/models.toml`, or a word in its name: `tts` `speech` `voice`, `asr` `stt` `whisper`, `edit` `inpaint`,
 //! `image` `draw`), else by what the body looks like.
 //!
 //! # Variants

@@ -116,9 +116,8 @@ impl Task {
 /// What the platform itself uses a model for.
 fn known(model: &str) -> Option<Task> {
     static TABLE: OnceLock<Value> = OnceLock::new();
-    let table = TABLE.get_or_init(|| {
-        serde_json::from_str(include_str!("../../components/models.json")).expect("models.json is JSON")
-    });
+    let table = TABLE
+        .get_or_init(|| toml::from_str(include_str!("../../components/models.toml")).expect("models.toml is TOML"));
     let tasks = [
         ("tts", Task::Speak),
         ("stt", Task::Transcribe),
@@ -128,7 +127,9 @@ fn known(model: &str) -> Option<Task> {
         ("embedding", Task::Features),
     ];
     let names = |capability: &str| {
-        table[capability]["models"].as_array().is_some_and(|models| models.iter().any(|listed| listed == model))
+        table["capabilities"][capability]["models"]
+            .as_array()
+            .is_some_and(|models| models.iter().any(|listed| listed == model))
     };
     tasks.into_iter().find(|(capability, _)| names(capability)).map(|(_, task)| task)
 }

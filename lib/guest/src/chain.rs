@@ -1,30 +1,84 @@
 //! The models that may answer for a capability, and the order in which they are asked.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::settings;
+use crate::table::{Table, Upstream};
 use crate::types::{Budget, Control, Error, Fallback, Reason, Served};
 
 /// Two minutes: pictures of large models take one, and a person waits no longer.
 const TOTAL_TIMEOUT_MS: u64 = 120_000;
 /// Nobody may hold an instance longer than this, whatever the request says.
 const MAX_TIMEOUT_MS: u64 = 600_000;
+/// What a local model gets of a request's time when everything remote hung.
+const LOCAL_SHARE_MS: u64 = 2_000;
 
-/// Models in order, from `components/models.json` or the setting `<capability>_models`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a capability may be answered; the setting `<capability>_choice`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// By components of the platform alone.
+    Local,
+    /// By services alone.
+    Remote,
+    /// By services where one is set up, else by components.
+    #[default]
+    Auto,
+}
+
+/// What may answer inside the platform after everything remote has failed; the setting `local_after_failure`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AfterFailure {
+    Nothing,
+    /// The same model as one that was asked.
+    #[default]
+    Same,
+    /// Any real model of the capability's.
+    Models,
+    /// The stand-in too, labelled as one.
+    StandIns,
+}
+
+impl Choice {
+    fn of(capability: &str) -> Choice {
+        match settings::text(&format!("{capability}_choice")).as_deref().map(str::trim) {
+            Some("local") => Choice::Local,
+            Some("remote") => Choice::Remote,
+            _ => Choice::Auto,
+        }
+    }
+}
+
+impl AfterFailure {
+    fn set() -> AfterFailure {
+        match settings::text("local_after_failure").as_deref().map(str::trim) {
+            Some("off") => AfterFailure::Nothing,
+            Some("models") => AfterFailure::Models,
+            Some("stand-ins") => AfterFailure::StandIns,
+            _ => AfterFailure::Same,
+        }
+    }
+}
+
+/// Models in order, from the model table or the setting `<capability>_models`.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Chain {
     pub models: Vec<String>,
+    /// Real models inside the platform.
+    pub local: Vec<String>,
     /// The `local/` model that answers where no provider is set up; labelled as a placeholder.
     pub stand_in: Option<String>,
+    pub choice: Choice,
+    pub after_failure: AfterFailure,
     /// For a whole request, where it does not say itself.
     pub total_timeout_ms: u64,
+    table: Table,
 }
 
 impl Chain {
-    /// `capability` is a key of `models.json`: `image_edit`.
+    /// `capability` is its name in the model table: `image_edit`.
     pub fn of(capability: &str) -> Chain {
-        let mut chain = Chain::built_in(capability);
-        chain.total_timeout_ms = settings::parsed("total_timeout_ms", TOTAL_TIMEOUT_MS);
+        let mut chain = Chain::in_table(capability, Table::read());
         if let Some(models) = settings::list(&format!("{capability}_models")) {
             chain.models = models;
         }
@@ -33,45 +87,77 @@ impl Chain {
             Some(model) => chain.stand_in = Some(model.to_owned()),
             None => {}
         }
+        chain.choice = Choice::of(capability);
+        chain.after_failure = AfterFailure::set();
         chain
     }
 
-    fn built_in(capability: &str) -> Chain {
-        let all: serde_json::Value =
-            serde_json::from_str(include_str!("../../../components/models.json")).expect("models.json is JSON");
-        let own = &all[capability];
+    fn in_table(capability: &str, table: Table) -> Chain {
+        let usual = || settings::parsed("total_timeout_ms", TOTAL_TIMEOUT_MS);
         Chain {
-            models: own["models"]
-                .as_array()
-                .expect("every capability has models")
-                .iter()
-                .filter_map(|model| model.as_str().map(str::to_owned))
-                .collect(),
-            stand_in: own["stand_in"].as_str().map(str::to_owned),
-            total_timeout_ms: TOTAL_TIMEOUT_MS,
+            models: table.list(capability, "models"),
+            local: table.list(capability, "local"),
+            stand_in: table.stand_in(capability).map(str::to_owned),
+            choice: Choice::Auto,
+            after_failure: AfterFailure::Same,
+            total_timeout_ms: table.number(capability, "timeout_ms").unwrap_or_else(usual),
+            table,
         }
     }
 
     /// The models to ask, in order: the one asked for (or the default), then what may answer in its place.
-    fn candidates(&self, asked: Option<&str>, fallback: &Fallback) -> Vec<String> {
-        let mut models: Vec<String> = asked.map(str::to_owned).into_iter().collect();
+    fn candidates(&self, asked: Option<&str>, fallback: &Fallback) -> VecDeque<String> {
+        let mut models: VecDeque<String> =
+            asked.map(|model| self.table.resolve(model).to_owned()).into_iter().collect();
+        let own =
+            if self.choice == Choice::Local { self.inside(AfterFailure::StandIns, &[]) } else { self.models.clone() };
         let rest = match fallback {
-            Fallback::Chain => self.models.as_slice(),
-            Fallback::Off if models.is_empty() => &self.models[..self.models.len().min(1)],
+            Fallback::Chain => own.as_slice(),
+            Fallback::Off if models.is_empty() => &own[..own.len().min(1)],
             Fallback::Off => &[],
             Fallback::Models(named) => {
                 if models.is_empty() {
-                    models.extend(self.models.first().cloned());
+                    models.extend(own.first().cloned());
                 }
                 named.as_slice()
             }
         };
         for model in rest {
-            if !models.contains(model) {
-                models.push(model.clone());
-            }
+            push(&mut models, self.table.resolve(model));
         }
         models
+    }
+
+    /// What may answer inside the platform, in order, where `tried` did not.
+    fn inside(&self, most: AfterFailure, tried: &[String]) -> Vec<String> {
+        let same = tried.iter().filter_map(|model| self.table.same(model)).map(str::to_owned);
+        let mut models: Vec<String> = if most >= AfterFailure::Same { same.collect() } else { Vec::new() };
+        if most >= AfterFailure::Models {
+            models.extend(self.local.iter().cloned());
+        }
+        if most >= AfterFailure::StandIns {
+            models.extend(self.stand_in.clone());
+        }
+        models
+    }
+
+    /// Why a model may not be asked here at all.
+    fn barred(&self, model: &str) -> Option<Reason> {
+        let local = self.table.upstream(model) == Upstream::Local;
+        match self.choice {
+            Choice::Local if !local => {
+                let told = "the operator has this answered inside the platform alone: ask for a `local/` model";
+                Some(Reason::NotConfigured(told.to_owned()))
+            }
+            Choice::Remote if local => Some(Reason::UnknownModel(model.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+fn push(models: &mut VecDeque<String>, model: &str) {
+    if !models.iter().any(|known| known == model) {
+        models.push_back(model.to_owned());
     }
 }
 
@@ -79,8 +165,8 @@ impl Chain {
 enum Next {
     /// Another model may do better.
     Model,
-    /// Only models that run inside the platform may.
-    Local,
+    /// Another model of another upstream may.
+    Upstream,
     /// Nothing: the request itself is wrong, or we are.
     Stop,
 }
@@ -92,7 +178,7 @@ fn next(reason: &Reason) -> Next {
         | Reason::Failed(_)
         | Reason::RateLimited(_)
         | Reason::Timeout => Next::Model,
-        Reason::NotConfigured(_) | Reason::Denied(_) => Next::Local,
+        Reason::NotConfigured(_) | Reason::Denied(_) => Next::Upstream,
         Reason::Invalid(_)
         | Reason::UnsupportedMedia(_)
         | Reason::TooLarge(_)
@@ -117,23 +203,42 @@ pub async fn walk<T>(
     let total_ms = control.timeout_ms.map_or(chain.total_timeout_ms, u64::from).min(MAX_TIMEOUT_MS);
     let total = Duration::from_millis(total_ms);
 
-    let mut candidates: std::collections::VecDeque<String> =
-        chain.candidates(asked, &control.fallback).into_iter().collect();
-    let mut attempts = 0;
-    let mut index = 0;
+    let mut candidates = chain.candidates(asked, &control.fallback);
+    let may_fall = matches!(control.fallback, Fallback::Chain);
+    let (mut attempts, mut index) = (0, 0);
     let mut kept: Option<Reason> = None;
-    while let Some(model) = candidates.pop_front() {
-        let left = total.saturating_sub(started.elapsed()).as_millis() as u32;
+    let mut tried: Vec<String> = Vec::new();
+    // Whether what is inside the platform has been put on the list.
+    let mut inside = !may_fall || chain.choice != Choice::Auto;
+    loop {
+        let Some(model) = candidates.pop_front() else {
+            let rest = if inside { Vec::new() } else { chain.inside(chain.after_failure, &tried) };
+            inside = true;
+            rest.iter().filter(|model| !tried.contains(model)).for_each(|model| push(&mut candidates, model));
+            if candidates.is_empty() {
+                break;
+            }
+            continue;
+        };
+        let mut left = total.saturating_sub(started.elapsed()).as_millis() as u64;
+        // A model of the platform's own that may answer when a service hangs needs time to do it in.
+        if !inside && chain.table.same(&model).is_some() && chain.after_failure >= AfterFailure::Same {
+            left = left.saturating_sub(LOCAL_SHARE_MS.min(total_ms / 10));
+        }
         if left == 0 {
             kept = Some(Reason::Timeout);
             break;
         }
         let budget = Budget {
-            timeout_ms: left,
+            timeout_ms: left as u32,
             first_token_timeout_ms: control.first_token_timeout_ms,
             retries: control.retries,
         };
-        let error = match call(&model, budget).await {
+        let outcome = match chain.barred(&model) {
+            Some(reason) => Err(reason.into()),
+            None => call(&model, budget).await,
+        };
+        let error: Error = match outcome {
             Ok((answer, mut served)) => {
                 served.attempts += attempts;
                 served.fallback_index = index;
@@ -145,13 +250,13 @@ pub async fn walk<T>(
         index += 1;
         match next(&error.reason) {
             Next::Model => {}
-            Next::Local => {
-                candidates.retain(|model| model.starts_with("local/"));
-                let unset = matches!(error.reason, Reason::NotConfigured(_));
-                if let (true, Fallback::Chain, Some(stand_in)) = (unset, &control.fallback, &chain.stand_in)
-                    && !candidates.contains(stand_in)
-                {
-                    candidates.push_back(stand_in.clone());
+            Next::Upstream => {
+                let upstream = chain.table.upstream(&model);
+                candidates.retain(|model| chain.table.upstream(model) != upstream);
+                if may_fall && !inside && matches!(error.reason, Reason::NotConfigured(_)) {
+                    inside = true;
+                    let unset = std::slice::from_ref(&model);
+                    chain.inside(AfterFailure::StandIns, unset).iter().for_each(|model| push(&mut candidates, model));
                 }
             }
             Next::Stop => return Err(Error { reason: error.reason, attempts }),
@@ -161,6 +266,7 @@ pub async fn walk<T>(
         {
             kept = Some(error.reason);
         }
+        tried.push(model);
     }
     let reason = kept.unwrap_or_else(|| Reason::Internal("the chain of models is empty".to_owned()));
     Err(Error { reason, attempts })
@@ -172,11 +278,10 @@ mod tests {
     use crate::types::Failure;
 
     fn chain() -> Chain {
-        Chain {
-            models: vec!["a/one".into(), "b/two".into()],
-            stand_in: Some("local/toy".into()),
-            total_timeout_ms: 1000,
-        }
+        let table = r#"{"endpoints": {"box": {"url": "http://box"}}, "aliases": {"best": "b/two"},
+            "capabilities": {"toy": {"models": ["a/one", "b/two"], "stand_in": "local/toy", "timeout_ms": 1000}},
+            "models": {"b/two": {"same": "local/two"}}}"#;
+        Chain::in_table("toy", Table::laid_over(table))
     }
 
     fn control(fallback: Fallback) -> Control {
@@ -187,17 +292,26 @@ mod tests {
         Served { model: model.into(), provider: "test".into(), attempts: 1, fallback_index: 0, placeholder: false }
     }
 
-    /// Walks with every model failing as `fail` says, and gives the models asked, in order, with the outcome.
     fn walked(
+        asked: Option<&str>,
+        fallback: Fallback,
+        fail: impl Fn(&str) -> Option<Reason>,
+    ) -> (Vec<String>, Result<Served, Error>) {
+        walked_along(&chain(), asked, fallback, fail)
+    }
+
+    /// Walks with every model failing as `fail` says, and gives the models asked, in order, with the outcome.
+    fn walked_along(
+        chain: &Chain,
         asked: Option<&str>,
         fallback: Fallback,
         fail: impl Fn(&str) -> Option<Reason>,
     ) -> (Vec<String>, Result<Served, Error>) {
         let mut seen = Vec::new();
         let control = control(fallback);
-        let (chain, mut context) = (chain(), std::task::Context::from_waker(std::task::Waker::noop()));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let outcome = {
-            let mut walk = std::pin::pin!(walk(&chain, asked, &control, async |model, _| {
+            let mut walk = std::pin::pin!(walk(chain, asked, &control, async |model, _| {
                 seen.push(model.to_owned());
                 match fail(model) {
                     Some(reason) => Err(Error { reason, attempts: 2 }),
@@ -215,7 +329,7 @@ mod tests {
     #[test]
     fn every_capability_has_a_chain() {
         for capability in ["tts", "stt", "image", "image_edit", "llm", "embedding"] {
-            let chain = Chain::built_in(capability);
+            let chain = Chain::in_table(capability, Table::read());
             assert!(!chain.models.is_empty(), "{capability}");
             assert!(chain.stand_in.expect("a stand-in").starts_with("local/"), "{capability}");
         }
@@ -254,9 +368,72 @@ mod tests {
         assert_eq!(outcome.expect("the stand-in answers").fallback_index, 1);
 
         let broken = || Failure { message: "down".into(), status: Some(503) };
-        let (seen, outcome) = walked(None, Fallback::Chain, |_| Some(Reason::Unavailable(broken())));
+        let chain = Chain { after_failure: AfterFailure::Nothing, ..chain() };
+        let down = |_: &str| Some(Reason::Unavailable(broken()));
+        let (seen, outcome) = walked_along(&chain, None, Fallback::Chain, down);
         assert_eq!(seen, ["a/one", "b/two"]);
         assert!(matches!(outcome, Err(Error { reason: Reason::Unavailable(_), attempts: 4 })));
+    }
+
+    /// The models asked when every remote one fails with this.
+    fn asked_when(chain: &Chain, asked: Option<&str>, fallback: Fallback, reason: &Reason) -> Vec<String> {
+        let fail = |model: &str| (!model.starts_with("local/")).then(|| reason.clone());
+        walked_along(chain, asked, fallback, fail).0
+    }
+
+    #[test]
+    fn what_is_inside_answers_where_the_operator_says() {
+        let down = Reason::Unavailable(Failure { message: "down".into(), status: None });
+        let unset = Reason::NotConfigured("no key".into());
+        let chain = Chain { local: vec!["local/real".into()], ..chain() };
+        assert_eq!(asked_when(&chain, None, Fallback::Chain, &unset), ["a/one", "local/real"]);
+        assert_eq!(asked_when(&chain, Some("b/two"), Fallback::Chain, &unset), ["b/two", "local/two"]);
+        // The same model as one that failed may answer for it; another one, or a stand-in, where that is allowed.
+        assert_eq!(asked_when(&chain, None, Fallback::Chain, &down), ["a/one", "b/two", "local/two"]);
+        let only = Chain { models: vec!["a/one".into()], ..chain.clone() };
+        assert_eq!(asked_when(&only, None, Fallback::Chain, &down), ["a/one"]);
+        let generous = Chain { after_failure: AfterFailure::Models, ..only.clone() };
+        assert_eq!(asked_when(&generous, None, Fallback::Chain, &down), ["a/one", "local/real"]);
+        assert_eq!(asked_when(&generous, None, Fallback::Off, &down), ["a/one"]);
+        let anything = Chain { after_failure: AfterFailure::StandIns, local: Vec::new(), ..only };
+        assert_eq!(asked_when(&anything, None, Fallback::Chain, &down), ["a/one", "local/toy"]);
+    }
+
+    #[test]
+    fn local_and_remote_bar_the_other() {
+        let local = Chain { choice: Choice::Local, local: vec!["local/real".into()], ..chain() };
+        let down = Reason::Timeout;
+        assert_eq!(asked_when(&local, None, Fallback::Chain, &down), ["local/real"]);
+        assert_eq!(asked_when(&local, Some("a/one"), Fallback::Chain, &down), ["local/real"]);
+        let (seen, outcome) = walked_along(&local, Some("a/one"), Fallback::Off, |_| None);
+        assert!(seen.is_empty() && matches!(outcome, Err(Error { reason: Reason::NotConfigured(_), attempts: 0 })));
+
+        let remote = Chain { choice: Choice::Remote, ..chain() };
+        let (seen, _) = walked_along(&remote, None, Fallback::Chain, |_| Some(Reason::NotConfigured("no key".into())));
+        assert_eq!(seen, ["a/one"]);
+        let (seen, outcome) = walked_along(&remote, Some("local/toy"), Fallback::Off, |_| None);
+        assert!(seen.is_empty() && matches!(outcome, Err(Error { reason: Reason::UnknownModel(_), .. })));
+    }
+
+    #[test]
+    fn one_upstream_s_trouble_is_not_the_others() {
+        let chain = Chain { models: vec!["a/one".into(), "b/two".into(), "box/own".into()], ..chain() };
+        for reason in [
+            Reason::NotConfigured("no key".into()),
+            Reason::Denied(Failure { message: "no credit".into(), status: Some(402) }),
+        ] {
+            let fail = |model: &str| (!model.starts_with("box/")).then(|| reason.clone());
+            let (seen, outcome) = walked_along(&chain, None, Fallback::Chain, fail);
+            assert_eq!(seen, ["a/one", "box/own"]);
+            assert_eq!(outcome.expect("the endpoint answers").model, "box/own");
+        }
+    }
+
+    #[test]
+    fn other_names_stand_for_models() {
+        let (seen, outcome) = walked(Some("best"), Fallback::Off, |_| None);
+        assert_eq!(seen, ["b/two"]);
+        assert_eq!(outcome.expect("it answers").fallback_index, 0);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //! walks its chain of models.
 
 pub mod bytes;
+pub mod catalogue;
 pub mod chain;
 pub mod settings;
+pub mod table;
 pub mod time;
 
 mod bindings {
