@@ -4,8 +4,8 @@
 //! A server under test is started by the caller, in one of two ways:
 //!
 //! - [`Kind::Keyless`]: as it comes, with no key and no upstream;
-//! - [`Kind::Upstream`]: `hf_base_url` and `hf_hub_url` at the stand-in, `hf_api_key` [`KEY`], `retry_initial_ms` 10 (so
-//!   that retries cost no time), everything else by default.
+//! - [`Kind::Upstream`]: `hf_base_url` and `hf_hub_url` at the stand-in, `hf_api_key` [`KEY`], `retry_initial_ms` 10 and
+//!   `poll_ms` 20 (so that retries and queues cost no time), everything else by default.
 
 mod cases;
 mod house;

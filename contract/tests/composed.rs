@@ -31,7 +31,12 @@ async fn the_composed_file_keeps_the_contract_without_a_key() {
 async fn the_composed_file_keeps_the_contract_with_an_upstream() {
     let standin = Standin::start(Options { key: Some(KEY.to_owned()), ..Options::default() }).expect("it starts");
     let url = standin.url();
-    let environment =
-        [("HF_BASE_URL", url.as_str()), ("HF_HUB_URL", url.as_str()), ("HF_API_KEY", KEY), ("RETRY_INITIAL_MS", "10")];
+    let environment = [
+        ("HF_BASE_URL", url.as_str()),
+        ("HF_HUB_URL", url.as_str()),
+        ("HF_API_KEY", KEY),
+        ("RETRY_INITIAL_MS", "10"),
+        ("POLL_MS", "20"),
+    ];
     run(&environment, &standin, Kind::Upstream).await;
 }

@@ -38,6 +38,8 @@ pub(crate) enum How {
         /// After this many the connection ends.
         cut: Option<usize>,
     },
+    /// Sixteen bytes at a time, with this pause before each.
+    Drip(Duration),
     /// Half of it, then the connection ends.
     Truncated,
     /// Over and over.
@@ -91,7 +93,7 @@ impl Answer {
             Content::Events(events) => events,
         };
         let promised: usize = match how {
-            How::Truncated => pieces.iter().map(Bytes::len).sum(),
+            How::Truncated | How::Drip(_) => pieces.iter().map(Bytes::len).sum(),
             How::Huge(bytes) => bytes,
             How::Endless | How::Events { .. } => 0,
         };
@@ -167,6 +169,13 @@ async fn write(sender: mpsc::Sender<io::Result<Bytes>>, pieces: Vec<Bytes>, how:
                 send(piece).await?;
             }
             if cut.is_some() { end().await } else { None }
+        }
+        How::Drip(pause) => {
+            for piece in pieces.concat().chunks(16) {
+                tokio::time::sleep(pause).await;
+                send(Bytes::copy_from_slice(piece)).await?;
+            }
+            None
         }
         How::Truncated => {
             let all = pieces.concat();

@@ -6,12 +6,21 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Fault {
-    Fail { times: u32, status: u16 },
+    Fail {
+        times: u32,
+        status: u16,
+    },
     Always(u16),
     Unserved,
     Gone,
     Gated,
     Slow(Duration),
+    /// As `Slow`, for the first calls only.
+    Late {
+        times: u32,
+        wait: Duration,
+    },
+    Drip(Duration),
     Hang,
     Close,
     Truncated,
@@ -20,9 +29,16 @@ pub(crate) enum Fault {
     WrongType,
     Mislabelled,
     Endless,
-    Huge { megabytes: usize },
-    Loading { seconds: f64 },
-    RateLimit { seconds: u64, times: Option<u32> },
+    Huge {
+        megabytes: usize,
+    },
+    Loading {
+        seconds: f64,
+    },
+    RateLimit {
+        seconds: u64,
+        times: Option<u32>,
+    },
     StreamCut,
     StreamError,
     StreamSlow(Duration),
@@ -39,6 +55,8 @@ impl Fault {
             "gone" => Fault::Gone,
             "gated" => Fault::Gated,
             "slow" => Fault::Slow(Duration::from_millis(number(words.next())?)),
+            "late" => Fault::Late { times: number(words.next())?, wait: Duration::from_millis(number(words.next())?) },
+            "drip" => Fault::Drip(Duration::from_millis(number(words.next())?)),
             "hang" => Fault::Hang,
             "close" => Fault::Close,
             "truncated" => Fault::Truncated,

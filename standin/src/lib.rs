@@ -10,6 +10,8 @@
 //! | `GET /v1/models` | the chat models |
 //! | `GET /api/models/{org}/{name}` | the Hub's card with `inferenceProviderMapping` |
 //! | `GET /files/{width}x{height}.png` | what the URL variant of a picture answer points at |
+//! | `POST /fal-ai/{org}/{name}`, `/replicate/v1/…`, `/together/v1/…`, `/nscale/v1/…`, `/deepinfra/v1/openai/…` | the providers |
+//! | `POST /v1/…`, `/box/v1/…`, `/embed` | a service of one's own that speaks OpenAI's API or TEI's |
 //!
 //! and holds its callers to the wire: a body that the real service would refuse gets 400 and
 //! ``{"error": ["… received `x` in `parameters`"]}``.
@@ -30,6 +32,14 @@
 //! - vectors are `[d]` for one text and `[n][d]` for a list; `nested` gives `[[d]]`, `tokens` `[1][t][d]` or `[n][1][t][d]`;
 //! - chat events are OpenAI's; `tgi`, `nodone` and `crlf` choose other dialects.
 //!
+//! # Providers
+//!
+//! The words `fal`, `replicate`, `together`, `nscale` and `deepinfra` in a model's name say who serves it (as the Hub's card
+//! tells); without one Hugging Face itself does. `down` after a provider's word has it fail there, `staging` not offered.
+//! Jobs run when they are first looked at and are done at the second look; `stuck` never is, `broken` fails, `later` has
+//! replicate not wait. Results lie at `/files`; `moved` leads there by a redirection, `astray` by one to another host's
+//! name, `metadata` names an address that nobody may fetch from. `nohub` has the Hub fail.
+//!
 //! # Faults
 //!
 //! Chosen by the model's name, whatever its organisation (`fault/…` by custom). Calls are counted for each model id, and
@@ -43,6 +53,8 @@
 //! | `gone` | 410, no longer supported |
 //! | `gated` | 403, the model's owner must give access |
 //! | `slow-MS` | answers after MS milliseconds |
+//! | `late-N-MS` | the first N calls are answered after MS milliseconds, the others at once |
+//! | `drip-MS` | sixteen bytes of the answer every MS milliseconds |
 //! | `hang` | never answers |
 //! | `close` | closes the connection instead of answering |
 //! | `truncated` | half of the answer that `content-length` promised, then the end |
@@ -132,9 +144,18 @@ impl Standin {
         format!("http://{}", self.addr)
     }
 
-    /// Every request so far, oldest first.
+    /// Every request so far, oldest first, but for those that ask who serves a model.
     pub fn requests(&self) -> Vec<Recorded> {
-        self.state.log.all()
+        let mut requests = self.state.log.all();
+        requests.retain(|request| !request.path.starts_with("/api/models/"));
+        requests
+    }
+
+    /// Every question so far of who serves a model, oldest first.
+    pub fn lookups(&self) -> Vec<Recorded> {
+        let mut requests = self.state.log.all();
+        requests.retain(|request| request.path.starts_with("/api/models/"));
+        requests
     }
 
     /// The requests for one model, oldest first.

@@ -8,6 +8,7 @@ use http::{HeaderMap, Method};
 use serde_json::Value;
 
 use crate::media;
+use crate::tasks::routed::Provider;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Route {
@@ -21,6 +22,21 @@ pub(crate) enum Route {
     File {
         width: u32,
         height: u32,
+    },
+    /// A sound of so many samples.
+    Sound(usize),
+    /// What lies elsewhere: beside us, or where nobody should go.
+    Moved {
+        file: String,
+        astray: bool,
+    },
+    /// A provider's own route, and the model where the path names it.
+    Routed(Provider, Option<String>),
+    /// A look at a queued job, or for its result.
+    Job {
+        provider: Provider,
+        id: String,
+        result: bool,
     },
     /// Nothing here, or not with this method.
     Nothing,
@@ -51,12 +67,47 @@ impl Route {
             ("GET", ["v1", "models"]) => Route::Models,
             ("GET", ["api", "models", org, name]) => Route::Card(format!("{org}/{name}")),
             ("GET", ["files", name]) => size(name).unwrap_or(Route::Nothing),
+            ("GET", [how @ ("moved" | "astray"), file]) => {
+                Route::Moved { file: (*file).to_owned(), astray: *how == "astray" }
+            }
+            ("POST", ["box", "v1", "chat", "completions"]) => Route::Chat(None),
+            ("POST", ["v1" | "box", rest @ ..]) if openai(rest) => Route::Routed(Provider::OpenAi, None),
+            ("POST", ["embed"]) => Route::Routed(Provider::Tei, None),
+            ("POST", ["together", rest @ ..]) if openai(rest) => Route::Routed(Provider::Together, None),
+            ("POST", ["nscale", rest @ ..]) if openai(rest) => Route::Routed(Provider::Nscale, None),
+            ("POST", ["deepinfra", "v1", rest @ ..]) if rest.first() == Some(&"openai") && openai(rest) => {
+                Route::Routed(Provider::OpenAi, None)
+            }
+            ("POST", ["replicate", "v1", "models", org, name, "predictions"]) => {
+                Route::Routed(Provider::Replicate, Some(format!("{org}/{name}")))
+            }
+            ("POST", ["replicate", "v1", "predictions"]) => Route::Routed(Provider::Replicate, None),
+            ("GET", ["replicate", "v1", "predictions", id]) => {
+                Route::Job { provider: Provider::Replicate, id: (*id).to_owned(), result: true }
+            }
+            ("POST", ["fal-ai", org, name]) => Route::Routed(Provider::Fal, Some(format!("{org}/{name}"))),
+            ("GET", ["fal-ai", _, _, "requests", id]) => {
+                Route::Job { provider: Provider::Fal, id: (*id).to_owned(), result: true }
+            }
+            ("GET", ["fal-ai", _, _, "requests", id, "status"]) => {
+                Route::Job { provider: Provider::Fal, id: (*id).to_owned(), result: false }
+            }
             _ => Route::Nothing,
         }
     }
 }
 
+/// What OpenAI's API ends with.
+fn openai(path: &[&str]) -> bool {
+    const ENDS: [&[&str]; 4] =
+        [&["embeddings"], &["images", "generations"], &["audio", "speech"], &["audio", "transcriptions"]];
+    ENDS.iter().any(|end| path.ends_with(end) && path.len() <= end.len() + 1)
+}
+
 fn size(name: &str) -> Option<Route> {
+    if let Some(samples) = name.strip_suffix(".wav") {
+        return samples.parse().ok().filter(|samples| *samples < 1 << 20).map(Route::Sound);
+    }
     let (width, height) = name.strip_suffix(".png")?.split_once('x')?;
     let (width, height) = (width.parse().ok()?, height.parse().ok()?);
     (width <= 4096 && height <= 4096).then_some(Route::File { width, height })

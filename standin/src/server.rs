@@ -21,6 +21,7 @@ use crate::errors;
 use crate::faults::{Counts, Fault};
 use crate::log::Log;
 use crate::route::{Route, Task};
+use crate::tasks::routed::{Jobs, Provider};
 use crate::tasks::{self, Call};
 
 /// More than the platform ever sends.
@@ -32,6 +33,7 @@ pub(crate) struct State {
     pub(crate) log: Log,
     pub(crate) faults: Counts,
     pub(crate) in_flight: AtomicUsize,
+    jobs: Jobs,
     fixed: Bytes,
 }
 
@@ -42,6 +44,7 @@ impl State {
             log: Log::default(),
             faults: Counts::default(),
             in_flight: AtomicUsize::new(0),
+            jobs: Jobs::default(),
             fixed: Bytes::from(tasks::chat::fixed()),
         }
     }
@@ -97,7 +100,21 @@ async fn handle(state: Arc<State>, request: Request<Incoming>) -> io::Result<Res
             // `:fastest` and the like choose a provider, not a model.
             body["model"].as_str().map(|model| model.split(':').next().unwrap_or(model).to_owned())
         }
-        Route::Models | Route::File { .. } | Route::Nothing => None,
+        Route::Routed(_, Some(model)) => Some(model.clone()),
+        Route::Routed(_, None) => {
+            let content_type =
+                head.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            match content_type.split_once("boundary=") {
+                Some((_, boundary)) => tasks::routed::part(&body, boundary, "model")
+                    .map(|model| String::from_utf8_lossy(model).into_owned()),
+                None => {
+                    let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                    body["model"].as_str().map(str::to_owned)
+                }
+            }
+        }
+        Route::Models | Route::Nothing => None,
+        Route::File { .. } | Route::Sound(_) | Route::Moved { .. } | Route::Job { .. } => None,
     };
     state.log.add(&head, model.as_deref(), &body);
     let model = model.unwrap_or_default();
@@ -106,19 +123,54 @@ async fn handle(state: Arc<State>, request: Request<Incoming>) -> io::Result<Res
     let task = match route {
         Route::Nothing => return Ok(errors::status(404).respond(Duration::ZERO)),
         Route::Models => return Ok(tasks::card::models().respond(Duration::ZERO)),
-        Route::Card(_) => return Ok(tasks::card::answer(&model).respond(Duration::ZERO)),
+        Route::Card(_) if call.named("nohub") => return Ok(errors::status(500).respond(Duration::ZERO)),
+        Route::Card(_) => {
+            let unserved = state.options.unserved.contains(&model);
+            return Ok(tasks::card::answer(&model, unserved).respond(Duration::ZERO));
+        }
+        Route::Sound(samples) => {
+            return Ok(Answer::bytes("audio/wav", crate::media::wav(samples)).respond(Duration::ZERO));
+        }
+        Route::Moved { file, astray } => {
+            // Off the path: by name, our own machine.
+            let port = call.origin.rsplit(':').next().unwrap_or_default();
+            let origin = if astray { format!("http://localhost:{port}") } else { call.origin.clone() };
+            let answer = Answer::bytes("text/plain", "moved").with_status(302);
+            return Ok(answer.with("location", &format!("{origin}/files/{file}")).respond(Duration::ZERO));
+        }
+        Route::Job { provider, id, result } => {
+            return Ok(tasks::routed::status(provider, &id, result, &state.jobs).respond(Duration::ZERO));
+        }
+        Route::Routed(provider, _) => Asked::Routed(provider, head.uri.path()),
         Route::File { width, height } => return Ok(tasks::draw::file(width, height).respond(Duration::ZERO)),
-        Route::Chat(_) => Task::Chat,
-        Route::Features(_) => Task::Features,
-        Route::Model(_) => Task::of(&model, &head.headers, &body),
+        Route::Chat(_) => Asked::Task(Task::Chat),
+        Route::Features(_) => Asked::Task(Task::Features),
+        Route::Model(_) => Asked::Task(Task::of(&model, &head.headers, &body)),
     };
     if let Some(refusal) = refusal(&state, &call) {
         return Ok(refusal.respond(Duration::ZERO));
     }
     if state.options.unserved.contains(&model) {
-        return Ok(errors::unserved(task == Task::Chat).respond(Duration::ZERO));
+        return Ok(errors::unserved(task.is_chat()).respond(Duration::ZERO));
     }
     faulty(&state, &call, task).await
+}
+
+/// Which of our faces is asked.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    Task(Task),
+    Routed(Provider, &'a str),
+}
+
+impl Asked<'_> {
+    fn is_chat(self) -> bool {
+        matches!(self, Asked::Task(Task::Chat))
+    }
+
+    fn is(self, tasks: &[Task]) -> bool {
+        matches!(self, Asked::Task(task) if tasks.contains(&task))
+    }
 }
 
 /// The token, where one is wanted.
@@ -132,15 +184,15 @@ fn refusal(state: &State, call: &Call<'_>) -> Option<Answer> {
 }
 
 /// The task's answer, spoiled as the model's name asks.
-async fn faulty(state: &State, call: &Call<'_>, task: Task) -> io::Result<Response<Body>> {
+async fn faulty(state: &State, call: &Call<'_>, task: Asked<'_>) -> io::Result<Response<Body>> {
     let before = state.faults.next(call.model);
-    let good = || answer(call, task);
+    let good = || answer(state, call, task);
     let now = Duration::ZERO;
     let Some(fault) = Fault::of(call.model) else { return Ok(good().respond(now)) };
     let response = match fault {
         Fault::Fail { times, status } if before < times => errors::status(status).respond(now),
         Fault::Always(status) => errors::status(status).respond(now),
-        Fault::Unserved => errors::unserved(task == Task::Chat).respond(now),
+        Fault::Unserved => errors::unserved(task.is_chat()).respond(now),
         Fault::Gone => errors::status(410).respond(now),
         Fault::Gated => errors::gated().respond(now),
         Fault::Loading { seconds } if before == 0 => errors::loading(call.model, seconds).respond(now),
@@ -151,6 +203,11 @@ async fn faulty(state: &State, call: &Call<'_>, task: Task) -> io::Result<Respon
             tokio::time::sleep(wait).await;
             good().respond(now)
         }
+        Fault::Late { times, wait } if before < times => {
+            tokio::time::sleep(wait).await;
+            good().respond(now)
+        }
+        Fault::Drip(pause) => good().respond_spoiled(How::Drip(pause)),
         Fault::Hang => std::future::pending().await,
         Fault::Close => return Err(io::Error::other("as asked")),
         Fault::Truncated => good().respond_spoiled(How::Truncated),
@@ -179,12 +236,21 @@ async fn faulty(state: &State, call: &Call<'_>, task: Task) -> io::Result<Respon
             }
         }
         Fault::StreamSlow(pause) => good().respond(pause),
-        Fault::Fail { .. } | Fault::Loading { .. } | Fault::RateLimit { .. } => good().respond(now),
+        Fault::Fail { .. } | Fault::Loading { .. } | Fault::RateLimit { .. } | Fault::Late { .. } => {
+            good().respond(now)
+        }
     };
     Ok(response)
 }
 
-fn answer(call: &Call<'_>, task: Task) -> Answer {
+fn answer(state: &State, call: &Call<'_>, asked: Asked<'_>) -> Answer {
+    let task = match asked {
+        Asked::Task(task) => task,
+        Asked::Routed(provider, path) => {
+            let answered = tasks::routed::answer(call, provider, path, &state.jobs);
+            return answered.unwrap_or_else(|refused| refused);
+        }
+    };
     let answered = match task {
         Task::Speak => tasks::speak::answer(call),
         Task::Transcribe => tasks::transcribe::answer(call),
@@ -203,17 +269,17 @@ fn garbage(mut answer: Answer) -> Answer {
     answer
 }
 
-fn wrong_type(task: Task) -> Answer {
-    match task {
-        Task::Speak => Answer::bytes("audio/wav", "this is not a sound"),
+fn wrong_type(asked: Asked<'_>) -> Answer {
+    match asked {
+        Asked::Task(Task::Speak) => Answer::bytes("audio/wav", "this is not a sound"),
         _ => Answer::bytes("image/png", "this is not a picture"),
     }
 }
 
-fn mislabelled(good: Answer, task: Task) -> Answer {
-    match task {
-        Task::Speak => good.with("content-type", "application/json"),
-        Task::Draw | Task::Edit => good.with("content-type", "image/bmp"),
-        _ => good.with("content-type", "text/plain"),
+fn mislabelled(good: Answer, asked: Asked<'_>) -> Answer {
+    match () {
+        () if asked.is(&[Task::Speak]) => good.with("content-type", "application/json"),
+        () if asked.is(&[Task::Draw, Task::Edit]) => good.with("content-type", "image/bmp"),
+        () => good.with("content-type", "text/plain"),
     }
 }

@@ -3,6 +3,7 @@
 //! A recording of 25 MB is held once. Its base64 never exists as a whole, and every attempt reads the same bytes again.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,11 +11,15 @@ use base64::engine::general_purpose::STANDARD;
 /// A multiple of three, so that the base64 of the pieces is the base64 of the whole.
 pub(crate) const CHUNK: usize = 192 * 1024;
 
-/// Bytes in pieces of `CHUNK`, the last one shorter.
+/// Bytes in pieces of `CHUNK`, the last one shorter. A copy is the same bytes again.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Chunks(pub(crate) Vec<Vec<u8>>);
+pub(crate) struct Chunks(pub(crate) Rc<Vec<Vec<u8>>>);
 
 impl Chunks {
+    pub(crate) fn of(pieces: Vec<Vec<u8>>) -> Chunks {
+        Chunks(Rc::new(pieces))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.iter().map(Vec::len).sum()
     }
@@ -67,7 +72,7 @@ mod tests {
     #[test]
     fn base64_of_the_pieces_is_base64_of_the_whole() {
         let bytes: Vec<u8> = (0..CHUNK * 2 + 1000).map(|i| (i % 251) as u8).collect();
-        let chunks = Chunks(bytes.chunks(CHUNK).map(<[u8]>::to_vec).collect());
+        let chunks = Chunks::of(bytes.chunks(CHUNK).map(<[u8]>::to_vec).collect());
         let body = Body(vec![Part::Text(b"{".to_vec()), Part::Base64(chunks.clone()), Part::Text(b"}".to_vec())]);
         let whole: Vec<u8> = body.pieces().flat_map(Cow::into_owned).collect();
         assert_eq!(whole, format!("{{{}}}", STANDARD.encode(&bytes)).into_bytes());

@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use hybrid_guest::types::{Completion, Usage};
-use serde_json::value::RawValue;
 
 use crate::error::{Fault, in_stream};
-use crate::json::{self, Members};
+use crate::json::{self, Members, Raw};
 
 /// Reads a whole answer. Further choices than the first are nobody's wish here.
 pub(crate) fn completion(body: &str) -> Result<Completion, Fault> {
@@ -69,7 +68,7 @@ pub(crate) fn more(members: &Members<'_>) -> Option<String> {
 
 /// Tool calls with their arguments as text, as OpenAI has them; older servers send an object.
 fn tool_calls(calls: &str) -> Cow<'_, str> {
-    let of = |call: &RawValue| json::member(json::member(call.get(), "function")?, "arguments").map(str::to_owned);
+    let of = |call: Raw<'_>| json::member(json::member(call.get(), "function")?, "arguments").map(str::to_owned);
     let mut out = Cow::Borrowed(calls);
     for arguments in json::elements(calls).unwrap_or_default().into_iter().filter_map(of) {
         if arguments.starts_with('{') {

@@ -69,9 +69,20 @@ pub(crate) fn now() -> i64 {
     system_clock::now().seconds
 }
 
+/// As `now`, in thousandths.
+pub(crate) fn millis() -> i64 {
+    let now = system_clock::now();
+    now.seconds * 1000 + i64::from(now.nanoseconds / 1_000_000)
+}
+
 /// A number that differs from call to call; for spreading waits, not for secrets.
 pub(crate) fn noise() -> u32 {
     (monotonic_clock::now() / 1_000) as u32
+}
+
+/// A number that nobody outside can guess.
+pub(crate) fn unforeseen() -> u64 {
+    spin_sdk::wasip3::random::random::get_random_u64()
 }
 
 pub(crate) fn nanos(time: Duration) -> u64 {

@@ -5,20 +5,29 @@ use std::time::Duration;
 
 use hybrid_guest::settings;
 
+use crate::health::Breaker;
 use crate::retry::Policy;
+use crate::table::Table;
 
 const BASE_URL: &str = "https://router.huggingface.co";
+const HUB_URL: &str = "https://huggingface.co";
 
 /// How to reach the upstream; lives as long as the instance.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// None when nothing says that there is an account to call with; the text says what to set.
     pub(crate) base: Result<Base, &'static str>,
+    /// Where to ask who serves a model; none where the upstream is one that the Hub knows nothing of.
+    pub(crate) hub: Option<Base>,
+    pub(crate) table: Table,
     /// `Bearer …`; none when the host adds it, or when a private upstream needs none.
     pub(crate) authorization: Option<String>,
     /// The host that adds the key also ends connections that are silent for too long, as it is asked to.
     pub(crate) watched: bool,
     pub(crate) policy: Policy,
+    pub(crate) breaker: Breaker,
+    /// Between two looks at a job that an upstream has queued.
+    pub(crate) longest_look: Duration,
     /// For one attempt; the request's budget caps it.
     pub(crate) attempt_timeout: Duration,
 }
@@ -47,16 +56,29 @@ impl Config {
         } else {
             Err("no Hugging Face key is set: set `HF_API_KEY`, or ask for a `local/` model")
         };
+        let hub_url = text("hf_hub_url").unwrap_or_else(|| HUB_URL.to_owned());
+        let own_hub = hub_url.trim_end_matches('/') != HUB_URL;
+        let attempt_timeout = millis("attempt_timeout_ms", 60_000).max(Duration::from_millis(1));
         Config {
             base,
+            hub: if own_hub || !own_upstream { Base::parse(&hub_url) } else { None },
+            table: Table::read(&text),
             authorization: key.map(|key| format!("Bearer {key}")),
             watched: by_host,
             policy: Policy {
                 attempts: text("retry_attempts").and_then(|value| value.parse().ok()).unwrap_or(3).max(1),
                 first: millis("retry_initial_ms", 1_000),
                 longest: millis("retry_max_ms", 30_000),
+                patient: false,
             },
-            attempt_timeout: millis("attempt_timeout_ms", 60_000).max(Duration::from_millis(1)),
+            breaker: Breaker {
+                failures: text("breaker_failures").and_then(|value| value.parse().ok()).unwrap_or(5),
+                open: millis("breaker_open_ms", 30_000),
+                not_served: millis("not_served_ms", 3_600_000),
+                fair: attempt_timeout.min(Duration::from_secs(10)),
+            },
+            longest_look: millis("poll_ms", 3_000),
+            attempt_timeout,
         }
     }
 }

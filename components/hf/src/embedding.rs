@@ -1,10 +1,6 @@
 //! Embeddings as upstreams answer them, in up to four depths of nesting, as one vector for each text.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
-
-use crate::json;
+use crate::json::{self, Scan};
 
 /// One vector for each text, row after row.
 #[derive(Debug, PartialEq)]
@@ -20,7 +16,7 @@ pub(crate) struct Rows {
 /// `{"data": [{"embedding": [d]}]}` and `{"embeddings": …}`.
 pub(crate) fn rows(body: &str, count: usize) -> Option<Rows> {
     let body = body.trim_start();
-    let node = if body.starts_with('{') { enveloped(body)? } else { serde_json::from_str(body).ok()? };
+    let node = if body.starts_with('{') { enveloped(body)? } else { Node::read(body)? };
     let vectors = match node {
         Node::Row(vector) if count == 1 => vec![vector],
         Node::Row(_) => return None,
@@ -40,7 +36,7 @@ pub(crate) fn rows(body: &str, count: usize) -> Option<Rows> {
 
 /// The channels of a sound: rows of equal length, or one row alone.
 pub(crate) fn channels(json: &str) -> Option<Vec<Vec<f32>>> {
-    match serde_json::from_str(json).ok()? {
+    match Node::read(json)? {
         Node::Row(row) => Some(vec![row]),
         Node::List(rows) => {
             rows.into_iter().map(|row| if let Node::Row(row) = row { Some(row) } else { None }).collect()
@@ -50,13 +46,13 @@ pub(crate) fn channels(json: &str) -> Option<Vec<Vec<f32>>> {
 
 fn enveloped(body: &str) -> Option<Node> {
     if let Some(plain) = json::member(body, "embeddings") {
-        return serde_json::from_str(plain).ok();
+        return Node::read(plain);
     }
     let items = json::elements(json::member(body, "data")?)?;
     let mut rows: Vec<Option<Node>> = items.iter().map(|_| None).collect();
     for (place, item) in items.iter().enumerate() {
         let index = json::member(item.get(), "index").and_then(|index| index.parse().ok()).unwrap_or(place);
-        *rows.get_mut(index)? = serde_json::from_str(json::member(item.get(), "embedding")?).ok()?;
+        *rows.get_mut(index)? = Node::read(json::member(item.get(), "embedding")?);
     }
     rows.into_iter().collect::<Option<_>>().map(Node::List)
 }
@@ -103,62 +99,34 @@ fn mean(tokens: Vec<Node>) -> Option<Vec<f32>> {
     Some(sum)
 }
 
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Item::deserialize(deserializer)? {
-            Item::Node(node) => Ok(node),
-            Item::Number(_) => Err(serde::de::Error::custom("a number is no vector")),
-        }
+impl Node {
+    /// A list of numbers, or of lists, however deep they go. An empty one is no vector, and numbers and lists do not mix.
+    fn read(json: &str) -> Option<Node> {
+        let mut scan = Scan::new(json);
+        let node = Node::inside(&mut scan, 0)?;
+        scan.end().then_some(node)
     }
-}
 
-/// What stands inside a list: a number, or a list again.
-enum Item {
-    Number(f32),
-    Node(Node),
-}
-
-impl<'de> Deserialize<'de> for Item {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Walk;
-
-        impl<'de> Visitor<'de> for Walk {
-            type Value = Item;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number or a list")
-            }
-
-            fn visit_f64<E>(self, number: f64) -> Result<Item, E> {
-                Ok(Item::Number(number as f32))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Item, E> {
-                Ok(Item::Number(number as f32))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Item, E> {
-                Ok(Item::Number(number as f32))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Item, A::Error> {
-                let (mut row, mut list) = (Vec::new(), Vec::new());
-                while let Some(item) = seq.next_element()? {
-                    match item {
-                        Item::Number(number) => row.push(number),
-                        Item::Node(node) => list.push(node),
-                    }
-                }
-                match (row.is_empty(), list.is_empty()) {
-                    (false, true) => Ok(Item::Node(Node::Row(row))),
-                    (true, false) => Ok(Item::Node(Node::List(list))),
-                    (true, true) => Err(serde::de::Error::custom("an empty list is no vector")),
-                    (false, false) => Err(serde::de::Error::custom("numbers and lists are mixed")),
-                }
-            }
+    fn inside(scan: &mut Scan<'_>, depth: u32) -> Option<Node> {
+        /// A box more than the deepest answer that was seen.
+        const DEPTH: u32 = 5;
+        if depth > DEPTH {
+            return None;
         }
-
-        deserializer.deserialize_any(Walk)
+        scan.open(b'[')?;
+        if scan.next()? != b'[' {
+            let mut row = Vec::new();
+            while scan.more(b']', row.is_empty())? {
+                scan.next()?;
+                row.push(scan.number()? as f32);
+            }
+            return (!row.is_empty()).then_some(Node::Row(row));
+        }
+        let mut list = Vec::new();
+        while scan.more(b']', list.is_empty())? {
+            list.push(Node::inside(scan, depth + 1)?);
+        }
+        Some(Node::List(list))
     }
 }
 

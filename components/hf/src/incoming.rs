@@ -36,7 +36,7 @@ pub(crate) struct Incoming {
 
 /// A picture or sound in its own bytes, or JSON that holds it.
 pub(crate) enum Answer {
-    Media(&'static str, Chunks),
+    Media(&'static str, Vec<Vec<u8>>),
     Json(String),
 }
 
@@ -135,19 +135,19 @@ impl Incoming {
                 Some(_) => Err(Fault::garbage("the upstream's answer is of a wrong type")),
             };
         };
-        let mut chunks = Chunks::default();
+        let mut chunks = Vec::new();
         let mut size = 0;
         while open {
             if chunk.len() == chunk.capacity() {
                 size += chunk.len();
-                chunks.0.push(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)));
+                chunks.push(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)));
             }
             (chunk, open) = self.more(chunk).await?;
             if size + chunk.len() > cap {
                 return Err(too_large());
             }
         }
-        chunks.0.push(chunk);
+        chunks.push(chunk);
         Ok(Answer::Media(kind, chunks))
     }
 
@@ -165,7 +165,7 @@ pub(crate) const UPLOAD_CAP: usize = 25 * 1024 * 1024;
 
 /// All bytes of a caller's stream, kept for every attempt.
 pub(crate) async fn gather(mut stream: StreamReader<u8>) -> Result<Chunks, Reason> {
-    let mut chunks = Chunks::default();
+    let mut chunks = Vec::new();
     let mut size = 0;
     loop {
         let mut chunk = Vec::with_capacity(CHUNK);
@@ -181,18 +181,18 @@ pub(crate) async fn gather(mut stream: StreamReader<u8>) -> Result<Chunks, Reaso
         if ended {
             chunk.shrink_to_fit();
         }
-        chunks.0.push(chunk);
+        chunks.push(chunk);
         if ended {
-            return Ok(chunks);
+            return Ok(Chunks::of(chunks));
         }
     }
 }
 
 /// Hands bytes to the caller, each piece freed when it has gone; the task ends when the caller has them all or leaves.
-pub(crate) fn give(chunks: Chunks) -> StreamReader<u8> {
+pub(crate) fn give(chunks: Vec<Vec<u8>>) -> StreamReader<u8> {
     let (mut writer, reader) = wit_stream::new();
     wit_bindgen::spawn(async move {
-        for chunk in chunks.0 {
+        for chunk in chunks {
             if !writer.write_all(chunk).await.is_empty() {
                 return;
             }

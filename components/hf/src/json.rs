@@ -1,19 +1,39 @@
 //! JSON looked at without building trees: members and elements as the slices of text they are.
+//!
+//! Written by hand for size: a general reader with its errors and its tables for numbers is a tenth of what this component
+//! may weigh. It takes what the grammar takes, and nothing else.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Serialize;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+/// A value as it stands in the text; whole, by the grammar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    pub(crate) fn get(self) -> &'a str {
+        self.0
+    }
+}
 
 /// An object's members in order.
-pub(crate) type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
+pub(crate) type Members<'a> = Vec<(Cow<'a, str>, Raw<'a>)>;
 
 /// The members of an object that are not null; none when it is something else.
 #[inline(never)]
 pub(crate) fn members(json: &str) -> Option<Members<'_>> {
-    serde_json::from_str::<Object<'_>>(json).ok().map(|object| object.0)
+    let mut scan = Scan::new(json);
+    let mut members = Members::new();
+    scan.open(b'{')?;
+    while scan.more(b'}', members.is_empty() && !scan.begun)? {
+        scan.begun = true;
+        let key = scan.value(0).filter(|key| key.starts_with('"'))?;
+        scan.token(b':')?;
+        let value = scan.value(0)?;
+        if value != "null" {
+            members.push((text(key)?, Raw(value)));
+        }
+    }
+    scan.end().then_some(members)
 }
 
 /// The member of that name among those found.
@@ -28,74 +48,337 @@ pub(crate) fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[inline(never)]
-pub(crate) fn elements(json: &str) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(json).ok()
+pub(crate) fn elements(json: &str) -> Option<Vec<Raw<'_>>> {
+    let mut scan = Scan::new(json);
+    let mut elements = Vec::new();
+    scan.open(b'[')?;
+    while scan.more(b']', elements.is_empty())? {
+        elements.push(Raw(scan.value(0)?));
+    }
+    scan.end().then_some(elements)
 }
 
 /// The text of a JSON string, borrowed where nothing is escaped; none when it is something else.
 #[inline(never)]
 pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    let mut out = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let escape = *rest.as_bytes().get(at + 1)?;
+        rest = rest.get(at + 2..)?;
+        out.push(match escape {
+            b'n' => '\n',
+            b't' => '\t',
+            b'r' => '\r',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'u' => {
+                let (letter, used) = unicode(rest)?;
+                rest = &rest[used..];
+                letter
+            }
+            b'"' | b'\\' | b'/' => char::from(escape),
+            _ => return None,
+        });
+    }
+    out.push_str(rest);
+    Some(Cow::Owned(out))
 }
 
+/// The letter of `XXXX`, or of `XXXX\uXXXX` where two make one, and the bytes that took. Halves without the other are no
+/// letters.
+fn unicode(rest: &str) -> Option<(char, usize)> {
+    let hex = |text: &str| {
+        let digits = text.get(..4).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let first = hex(rest)?;
+    if !(0xd800..0xdc00).contains(&first) {
+        return Some((char::from_u32(first)?, 4));
+    }
+    let second = hex(rest.get(4..)?.strip_prefix("\\u")?).filter(|second| (0xdc00..0xe000).contains(second))?;
+    Some((char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00))?, 10))
+}
+
+/// The number, to the last digit or two of its precision.
 #[inline(never)]
 pub(crate) fn number(json: &str) -> Option<f64> {
-    serde_json::from_str(json).ok()
+    let mut scan = Scan::new(json);
+    scan.space();
+    let number = scan.number()?;
+    scan.end().then_some(number)
 }
 
 /// Appends `value` as a JSON string.
 #[inline(never)]
 pub(crate) fn push_text(out: &mut Vec<u8>, value: &str) {
-    push(out, value);
+    out.push(b'"');
+    let bytes = value.as_bytes();
+    let mut from = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        let short = match byte {
+            b'"' | b'\\' => *byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0..0x20 => b'u',
+            _ => continue,
+        };
+        out.extend_from_slice(&bytes[from..at]);
+        out.extend_from_slice(&[b'\\', short]);
+        if short == b'u' {
+            let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+            out.extend_from_slice(&[b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
+        }
+        from = at + 1;
+    }
+    out.extend_from_slice(&bytes[from..]);
+    out.push(b'"');
 }
 
 /// `value` as a JSON string.
 pub(crate) fn quoted(value: &str) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+    let mut out = Vec::with_capacity(value.len() + 2);
+    push_text(&mut out, value);
+    String::from_utf8(out).unwrap_or_default()
 }
 
-/// Appends a text or a number. Neither can fail, and memory takes it.
-pub(crate) fn push<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    let _ = serde_json::to_writer(out, value);
+/// What stands for itself in JSON.
+pub(crate) trait Scalar {
+    fn push(self, out: &mut Vec<u8>);
 }
 
-struct Object<'a>(Members<'a>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Walk;
-
-        impl<'de> Visitor<'de> for Walk {
-            type Value = Object<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-                let mut members = Members::new();
-                while let Some(Key(key)) = map.next_key()? {
-                    let value: &RawValue = map.next_value()?;
-                    if value.get() != "null" {
-                        members.push((key, value));
-                    }
-                }
-                Ok(Object(members))
-            }
-        }
-
-        deserializer.deserialize_map(Walk)
+impl Scalar for u64 {
+    #[inline(never)]
+    fn push(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.to_string().as_bytes());
     }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(transparent)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+impl Scalar for u32 {
+    fn push(self, out: &mut Vec<u8>) {
+        u64::from(self).push(out);
+    }
+}
+
+/// With six digits after the point: nobody turns a knob more finely.
+impl Scalar for f32 {
+    #[inline(never)]
+    fn push(self, out: &mut Vec<u8>) {
+        const SCALE: u64 = 1_000_000;
+        if self < 0.0 {
+            out.push(b'-');
+        }
+        let scaled = (f64::from(self.abs()) * SCALE as f64).round() as u64;
+        (scaled / SCALE).push(out);
+        let fraction = (SCALE + scaled % SCALE).to_string();
+        out.push(b'.');
+        out.extend_from_slice(&fraction.as_bytes()[1..]);
+        while out.ends_with(b"0") && !out.ends_with(b".0") {
+            out.pop();
+        }
+    }
+}
+
+/// A place in a text.
+pub(crate) struct Scan<'a> {
+    text: &'a str,
+    at: usize,
+    begun: bool,
+}
+
+/// Nobody nests deeper on purpose.
+const DEPTH: u32 = 100;
+
+impl<'a> Scan<'a> {
+    pub(crate) fn new(text: &'a str) -> Scan<'a> {
+        Scan { text, at: 0, begun: false }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    /// The next byte after space, which is left there.
+    pub(crate) fn next(&mut self) -> Option<u8> {
+        self.space();
+        self.peek()
+    }
+
+    fn token(&mut self, byte: u8) -> Option<()> {
+        if self.next()? != byte {
+            return None;
+        }
+        self.at += 1;
+        Some(())
+    }
+
+    pub(crate) fn open(&mut self, byte: u8) -> Option<()> {
+        self.token(byte)
+    }
+
+    /// Whether another member or element follows; the closing byte is taken when none does.
+    pub(crate) fn more(&mut self, close: u8, first: bool) -> Option<bool> {
+        if self.next()? == close {
+            self.at += 1;
+            return Some(false);
+        }
+        if !first {
+            self.token(b',')?;
+        }
+        Some(true)
+    }
+
+    /// Whether nothing but space is left.
+    pub(crate) fn end(&mut self) -> bool {
+        self.next().is_none()
+    }
+
+    /// The next value, whatever it is.
+    fn value(&mut self, depth: u32) -> Option<&'a str> {
+        let first = self.next()?;
+        let start = self.at;
+        match first {
+            b'"' => self.string()?,
+            b'{' | b'[' if depth >= DEPTH => return None,
+            b'{' => {
+                self.at += 1;
+                let mut first = true;
+                while self.more(b'}', first)? {
+                    first = false;
+                    if self.next()? != b'"' {
+                        return None;
+                    }
+                    self.string()?;
+                    self.token(b':')?;
+                    self.value(depth + 1)?;
+                }
+            }
+            b'[' => {
+                self.at += 1;
+                let mut first = true;
+                while self.more(b']', first)? {
+                    first = false;
+                    self.value(depth + 1)?;
+                }
+            }
+            b't' | b'f' | b'n' => {
+                let word = ["true", "false", "null"].into_iter().find(|word| self.text[start..].starts_with(word))?;
+                self.at += word.len();
+            }
+            _ => {
+                self.number()?;
+            }
+        }
+        self.text.get(start..self.at)
+    }
+
+    fn string(&mut self) -> Option<()> {
+        self.at += 1;
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.at += 1;
+                    return Some(());
+                }
+                b'\\' => {
+                    let escape = *self.text.as_bytes().get(self.at + 1)?;
+                    if escape == b'u' {
+                        let digits = self.text.as_bytes().get(self.at + 2..self.at + 6)?;
+                        if !digits.iter().all(u8::is_ascii_hexdigit) {
+                            return None;
+                        }
+                    } else if !b"\"\\/bfnrt".contains(&escape) {
+                        return None;
+                    }
+                    self.at += 2;
+                }
+                0..0x20 => return None,
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    fn digits(&mut self, mut each: impl FnMut(u8)) -> Option<usize> {
+        let start = self.at;
+        while let Some(digit @ b'0'..=b'9') = self.peek() {
+            each(digit - b'0');
+            self.at += 1;
+        }
+        (self.at > start).then_some(self.at - start)
+    }
+
+    /// The number that begins here.
+    pub(crate) fn number(&mut self) -> Option<f64> {
+        let negative = self.peek()? == b'-';
+        self.at += usize::from(negative);
+        let leads_with_zero = self.peek()? == b'0';
+        let (mut digits, mut exponent) = (0_u64, 0_i32);
+        // What does not fit in 19 digits is beyond what a number can tell apart.
+        let mut take = |digit: u8, after_point: bool| {
+            if digits < 100_000_000_000_000_000 {
+                digits = digits * 10 + u64::from(digit);
+                exponent -= i32::from(after_point);
+            } else {
+                exponent += i32::from(!after_point);
+            }
+        };
+        let whole = self.digits(|digit| take(digit, false))?;
+        if leads_with_zero && whole > 1 {
+            return None;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits(|digit| take(digit, true))?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            let below = self.peek() == Some(b'-');
+            self.at += usize::from(matches!(self.peek(), Some(b'-' | b'+')));
+            let mut power = 0_i32;
+            self.digits(|digit| power = (power * 10 + i32::from(digit)).min(10_000))?;
+            exponent += if below { -power } else { power };
+        }
+        let number = scaled(digits as f64, exponent);
+        // As others have it, what is too large is no number.
+        number.is_finite().then_some(if negative { -number } else { number })
+    }
+}
+
+/// `number` × 10 to the power of `exponent`.
+fn scaled(mut number: f64, exponent: i32) -> f64 {
+    const STEP: i32 = 22;
+    const LARGEST: f64 = 1e22;
+    if number == 0.0 {
+        return number;
+    }
+    let mut left = exponent.unsigned_abs().min(400) as i32;
+    while left > 0 {
+        let step = left.min(STEP);
+        let power = if step == STEP { LARGEST } else { 10_f64.powi(step) };
+        number = if exponent < 0 { number / power } else { number * power };
+        left -= step;
+    }
+    number
+}
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::tests::reply;
 
     #[test]
     fn nulls_are_not_there_and_text_is_unescaped() {
@@ -107,5 +390,124 @@ mod tests {
         let list = elements(member(json, "c").expect("there")).expect("a list");
         assert_eq!(text(member(list[1].get(), "d").expect("there")), Some(Cow::Borrowed("e")));
         assert!(members("[]").is_none() && text("1").is_none() && elements("{}").is_none());
+        assert!(members(r#"{"a": null, "b": null}"#).expect("an object").is_empty());
+        assert!(members(r#"{"a": null "b": 1}"#).is_none() && members(r#"{,"a": 1}"#).is_none());
+    }
+
+    /// What a reader of renown says of the same text.
+    fn agrees(text: &str) {
+        let known: Option<Value> = serde_json::from_str(text).ok();
+        let found = members(text);
+        let object = known.as_ref().and_then(Value::as_object);
+        assert_eq!(found.is_some(), object.is_some(), "{text}");
+        for (key, value) in found.into_iter().flatten() {
+            let value: Value = serde_json::from_str(value.get()).unwrap_or_else(|error| panic!("{text}: {error}"));
+            // Of two of one name the last counts for that reader.
+            if text.matches(&*key).count() == 1 {
+                assert_eq!(object.expect("an object").get(&*key), Some(&value), "{text}");
+            }
+        }
+        let list = known.as_ref().and_then(Value::as_array);
+        assert_eq!(elements(text).map(|found| found.len()), list.map(Vec::len), "{text}");
+        if let Some(Value::String(known)) = &known {
+            assert_eq!(super::text(text.trim()).as_deref(), Some(known.as_str()), "{text}");
+        }
+    }
+
+    #[test]
+    fn it_takes_what_the_grammar_takes_and_nothing_else() {
+        for text in [
+            "",
+            " ",
+            "{",
+            "{}",
+            " { } ",
+            "{}x",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{\"a\":}",
+            "{\"a\"}",
+            "{a:1}",
+            "{\"a\":1,}",
+            "[01]",
+            "[1.]",
+            "[.5]",
+            "[-]",
+            "[1e]",
+            "[1e+]",
+            "[+1]",
+            "[1e999]",
+            "[-0.0e-3]",
+            "[tru]",
+            "[nul]",
+            "[true]",
+            "\"\\u12\"",
+            "\"\\x\"",
+            "\"a\\u00e9\\ud83d\\ude00\\n\"",
+            "\"\u{1}\"",
+            "\"\t\"",
+            "[\"\\\"]",
+            "{\"a\":{\"b\":[{}]}}",
+            "[[[[[[]]]]]]",
+            "\u{feff}{}",
+            "{\"é\": \"ü\"}",
+            "[1,2]\n",
+            "null",
+            "3",
+        ] {
+            agrees(text);
+        }
+        for name in [
+            "chat.response.json",
+            "chat.response.tool_calls.json",
+            "hub/mapping.object.json",
+            "asr.response.chunks.json",
+        ] {
+            let whole = String::from_utf8(reply(name)).expect("text");
+            agrees(&whole);
+            // Cut anywhere, and with any byte changed for one that means something.
+            for at in (0..whole.len()).filter(|at| whole.is_char_boundary(*at)) {
+                agrees(&whole[..at]);
+                for other in ['"', '{', '}', ',', ':', '\\', '1', ' '] {
+                    if let Some(rest) = whole.get(at + 1..) {
+                        agrees(&format!("{}{other}{rest}", &whole[..at]));
+                    }
+                }
+            }
+        }
+        let deep = "[".repeat(5000) + &"]".repeat(5000);
+        assert!(elements(&deep).is_none(), "no depth brings it down");
+    }
+
+    #[test]
+    fn numbers_are_read_and_written() {
+        for text in
+            ["0", "-1", "3.25", "1e3", "-2.5E-3", "0.1", "12345678901234567890123", "1.7976931348623157e308", "5e-324"]
+        {
+            let known: f64 = text.parse().expect("a number");
+            let found = number(text).unwrap_or_else(|| panic!("{text}"));
+            assert!((found - known).abs() <= known.abs() * 1e-14 + 5e-324, "{text}: {found}");
+        }
+        assert_eq!((number("1e999"), number("x"), number("1 2"), number(" 7 ")), (None, None, None, Some(7.0)));
+        let written = |number: f32| {
+            let mut out = Vec::new();
+            number.push(&mut out);
+            String::from_utf8(out).expect("text")
+        };
+        for (number, wanted) in
+            [(0.7, "0.7"), (30.0, "30.0"), (-1.5, "-1.5"), (0.25, "0.25"), (7.125, "7.125"), (0.0, "0.0")]
+        {
+            assert_eq!(written(number), wanted);
+        }
+    }
+
+    #[test]
+    fn texts_are_written_as_they_are_read() {
+        for value in ["", "plain", "a\"b\\c\n\r\t\u{1}\u{1f}/é😀", "\u{7f}"] {
+            let written = quoted(value);
+            assert_eq!(serde_json::from_str::<String>(&written).expect("a string"), value);
+            assert_eq!(text(&written).expect("a string"), value);
+        }
     }
 }

@@ -7,15 +7,21 @@ mod config;
 mod embedding;
 mod error;
 mod head;
+mod health;
 mod http;
 mod incoming;
 mod json;
+mod mapping;
 mod next;
+mod queue;
 mod reply;
 mod request;
 mod retry;
 mod sse;
+mod table;
 mod talk;
+mod upstream;
+mod wire;
 
 #[expect(unsafe_code, reason = "generated")]
 mod bindings {
@@ -44,54 +50,61 @@ use spin_sdk::wit_bindgen;
 
 use crate::body::Chunks;
 use crate::clock::Deadline;
-use crate::config::{Base, Config};
+use crate::config::Config;
 use crate::error::Fault;
 use crate::head::Head;
-use crate::http::{Patience, call};
+use crate::http::{Call, Patience, call};
 use crate::incoming::{Answer, Incoming, PICTURE_CAP, SOUND_CAP, gather, give};
 use crate::reply::Found;
 use crate::request::Request;
+use crate::upstream::{Task, Upstream, Wire};
 
 struct HuggingFace;
-
-/// The name of the service behind the task routes.
-const TASKS: &str = "hf-inference";
-/// Who answers a chat when the router does not say to whom it went.
-const ROUTER: &str = "huggingface";
 
 fn is_local(model: &str) -> bool {
     model.starts_with("local/")
 }
 
-/// One call in hand: the settings it runs under and the time it has.
+/// One call in hand: the settings it runs under, whom it may ask, and the time it has.
 struct Caller {
     config: Rc<Config>,
+    task: Task,
     model: String,
     patience: Patience,
+    upstreams: Rc<[Upstream]>,
 }
 
 impl Caller {
     #[inline(never)]
-    fn new(model: String, within: &Budget) -> Result<Caller, Error> {
+    fn new(task: Task, model: String, within: &Budget) -> Caller {
         let config = config::config();
-        if let Err(missing) = &config.base {
-            return Err(Reason::NotConfigured((*missing).to_owned()).into());
-        }
         let deadline = Deadline::after(Duration::from_millis(within.timeout_ms.into()));
         let policy = config.policy.with_retries(within.retries);
-        Ok(Caller { config, model, patience: Patience { deadline, policy } })
+        let hedge = match task {
+            Task::Embed | Task::Transcribe => config.table.number("capabilities", task.capability(), "hedge_ms"),
+            _ => None,
+        };
+        let hedge = hedge.filter(|millis| *millis > 0).map(Duration::from_millis);
+        Caller { config, task, model, patience: Patience { deadline, policy, hedge }, upstreams: Rc::new([]) }
     }
 
-    fn upstream(&self) -> &Base {
-        self.config.base.as_ref().expect("`new` refuses callers without one")
+    /// Finds out who serves the model. `mask`: it is to be repainted by one.
+    async fn find(mut self, mask: bool) -> Result<Caller, Error> {
+        self.upstreams = self
+            .config
+            .upstreams(self.task, &self.model, mask, self.patience.deadline.left())
+            .await
+            .map_err(Error::from)?;
+        Ok(self)
     }
 
     async fn send<T>(
         &self,
-        request: &Request,
-        read: impl AsyncFn(Head, Incoming) -> Result<T, Fault>,
-    ) -> Result<(T, u32), Error> {
-        call(&self.config, self.upstream(), &self.model, request, self.patience, read).await
+        request: &dyn Fn(&Upstream) -> Result<Request, Reason>,
+        read: impl AsyncFn(&Upstream, Head, Incoming) -> Result<T, Fault>,
+    ) -> Result<(T, u32, usize), Error> {
+        let Caller { config, task, model, patience, upstreams } = self;
+        call(Call { config, task: *task, model, upstreams, patience: *patience, request }, read).await
     }
 
     /// All of a caller's stream, within the time of the call.
@@ -101,29 +114,20 @@ impl Caller {
     }
 
     /// A picture or sound, fetched from where it lies when the upstream answers with an address.
-    async fn media(&self, request: &Request, form: &Form) -> Result<(Media, u32), Error> {
-        let (found, attempts) = self.send(request, async |head, incoming| form.read(&head, incoming).await).await?;
-        let url = match found {
-            Got::Media(media) => return Ok((media, attempts)),
-            Got::Url(url) => url,
-        };
-        let Some(request) = Request::result(&url, self.upstream()) else {
-            let reason = Fault::useless("the model's answer lies where the platform does not fetch from").reason;
-            return Err(Error { reason, attempts });
-        };
-        let fetched = self.send(&request, async |head, incoming| form.read(&head, incoming).await).await;
-        match fetched {
-            Ok((Got::Media(media), more)) => Ok((media, attempts + more)),
-            Ok((Got::Url(_), more)) => {
-                let reason = Fault::useless("the model's answer is an address of an address").reason;
-                Err(Error { reason, attempts: attempts + more })
-            }
-            Err(error) => Err(Error { attempts: attempts + error.attempts, ..error }),
-        }
+    async fn media(
+        self,
+        request: &dyn Fn(&Upstream) -> Result<Request, Reason>,
+        form: &Form,
+    ) -> Result<(Media, Served), Error> {
+        let read =
+            async |upstream: &Upstream, head: Head, incoming| form.read(&self.config, upstream, &head, incoming).await;
+        let (media, attempts, index) = self.send(request, read).await?;
+        Ok((media, self.served(index, attempts)))
     }
 
-    fn served(self, provider: &str, attempts: u32) -> Served {
-        Served { model: self.model, provider: provider.to_owned(), attempts, fallback_index: 0, placeholder: false }
+    fn served(self, index: usize, attempts: u32) -> Served {
+        let provider = self.upstreams[index].provider.clone();
+        Served { model: self.model, provider, attempts, fallback_index: 0, placeholder: false }
     }
 }
 
@@ -137,34 +141,59 @@ struct Form {
 const PICTURE: Form = Form { cap: PICTURE_CAP, kind: reply::picture_type, json: reply::picture };
 const SOUND: Form = Form { cap: SOUND_CAP, kind: reply::sound_type, json: reply::sound };
 
-enum Got {
-    Media(Media),
-    Url(String),
-}
-
 impl Form {
-    async fn read(&self, head: &Head, incoming: Incoming) -> Result<Got, Fault> {
-        let (kind, chunks) = match incoming.media(head, self.cap, self.kind).await? {
-            Answer::Media(kind, chunks) => (kind, chunks),
-            Answer::Json(body) => match (self.json)(&body)? {
-                Found::Bytes(kind, bytes) => (kind, Chunks(vec![bytes])),
-                Found::Url(url) => return Ok(Got::Url(url)),
-            },
+    async fn read(
+        &self,
+        config: &Config,
+        upstream: &Upstream,
+        head: &Head,
+        incoming: Incoming,
+    ) -> Result<Media, Fault> {
+        let found = match incoming.media(head, self.cap, self.kind).await? {
+            Answer::Media(kind, chunks) => return Ok(media(kind, chunks)),
+            Answer::Json(body) => (self.json)(&queue::settled(config, upstream, body).await?)?,
         };
-        Ok(Got::Media(Media { content_type: kind.to_owned(), body: give(chunks) }))
+        let url = match found {
+            Found::Bytes(kind, bytes) => return Ok(media(kind, vec![bytes])),
+            Found::Url(url) => url,
+        };
+        let (head, incoming) = http::fetch(config, upstream, url).await?;
+        match incoming.media(&head, self.cap, self.kind).await? {
+            Answer::Media(kind, chunks) => Ok(media(kind, chunks)),
+            Answer::Json(_) => Err(Fault::useless("the model's answer is an address of an address")),
+        }
     }
 }
 
-/// Who ran a chat: as the router says, else the provider that the model's suffix pins, else the router.
+fn media(kind: &str, chunks: Vec<Vec<u8>>) -> Media {
+    Media { content_type: kind.to_owned(), body: give(chunks) }
+}
+
+/// Parts a form's fields; unforeseeable, so that no content can pretend to be a field.
+fn boundary() -> String {
+    format!("hybrid-ai-{:016x}", clock::unforeseen())
+}
+
+/// Who ran a chat: as the router says, else the provider that the model's suffix pins, else the router; or the endpoint.
 #[inline(never)]
-fn chat_provider(head: &Head, model: &str) -> String {
+fn chat_provider(upstream: &Upstream, head: &Head) -> String {
+    if upstream.wire != Wire::Router {
+        return upstream.provider.clone();
+    }
     let name = |name: &&str| {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         !name.is_empty() && name.len() <= 64 && name.bytes().all(legal)
     };
-    let pinned = model.split_once(':').map(|(_, suffix)| suffix);
+    let pinned = upstream.id.split_once(':').map(|(_, suffix)| suffix);
     let pinned = pinned.filter(|suffix| !matches!(*suffix, "fastest" | "cheapest" | "preferred"));
-    head.get("x-inference-provider").filter(name).or(pinned).unwrap_or(ROUTER).to_owned()
+    head.get("x-inference-provider").filter(name).or(pinned).unwrap_or(&upstream.provider).to_owned()
+}
+
+fn chat_request(upstream: &Upstream, input: &Conversation, stream: bool) -> Result<Request, Reason> {
+    match upstream.wire {
+        Wire::Router => request::chat(&upstream.id, input, stream),
+        _ => request::chat_at(&upstream.id, input, stream),
+    }
 }
 
 impl Guest for HuggingFace {
@@ -172,29 +201,40 @@ impl Guest for HuggingFace {
         if is_local(&model) {
             return next::speak(model, input, within).await;
         }
-        let caller = Caller::new(model, &within)?;
-        let request = request::speak(&caller.model, &input.text, input.speaker_id, input.speed)?;
-        let (audio, attempts) = caller.media(&request, &SOUND).await?;
-        Ok(Sound { audio, served: caller.served(TASKS, attempts) })
+        let caller = Caller::new(Task::Speak, model, &within).find(false).await?;
+        let voice = caller.config.table.voice(&caller.model, input.speaker_id);
+        let SpeechInput { text, speaker_id, speed } = input;
+        let request = |upstream: &Upstream| match upstream.wire {
+            Wire::Tasks | Wire::Bare => request::speak(&upstream.id, &text, speaker_id, speed),
+            _ => wire::speak(upstream, &text, voice.as_deref(), speed),
+        };
+        let (audio, served) = caller.media(&request, &SOUND).await?;
+        Ok(Sound { audio, served })
     }
 
     async fn transcribe(model: String, input: Recording, within: Budget) -> Result<Transcript, Error> {
         if is_local(&model) {
             return next::transcribe(model, input, within).await;
         }
-        let caller = Caller::new(model, &within)?;
+        let caller = Caller::new(Task::Transcribe, model, &within).find(false).await?;
         let kind = input.audio.content_type.clone();
         let audio = caller.take(input.audio).await?;
-        let request = request::transcribe(&caller.model, &kind, audio, input.language.as_deref())?;
-        let read = async |_: Head, incoming: Incoming| reply::spoken(&incoming.json().await?);
-        let (spoken, attempts) = caller.send(&request, read).await?;
+        let language = input.language.as_deref();
+        let request = |upstream: &Upstream| match upstream.wire {
+            Wire::Tasks | Wire::Bare => request::transcribe(&upstream.id, &kind, audio.clone(), language),
+            _ => wire::transcribe(upstream, &kind, &audio, language, &boundary()),
+        };
+        let read = async |upstream: &Upstream, _: Head, incoming: Incoming| {
+            reply::spoken(&queue::settled(&caller.config, upstream, incoming.json().await?).await?)
+        };
+        let (spoken, attempts, index) = caller.send(&request, read).await?;
         Ok(Transcript {
             text: spoken.text,
             language: spoken.language.or(input.language),
             confidence: spoken.confidence,
             duration: spoken.duration,
             segments: spoken.segments,
-            served: caller.served(TASKS, attempts),
+            served: caller.served(index, attempts),
         })
     }
 
@@ -202,57 +242,66 @@ impl Guest for HuggingFace {
         if is_local(&model) {
             return next::draw(model, prompt, within).await;
         }
-        let caller = Caller::new(model, &within)?;
-        let request = request::draw(&caller.model, &prompt)?;
-        let (image, attempts) = caller.media(&request, &PICTURE).await?;
-        Ok(Picture { image, served: caller.served(TASKS, attempts) })
+        let caller = Caller::new(Task::Draw, model, &within).find(false).await?;
+        let request = |upstream: &Upstream| match upstream.wire {
+            Wire::Tasks | Wire::Bare => request::draw(&upstream.id, &prompt),
+            _ => wire::draw(upstream, &prompt),
+        };
+        let (image, served) = caller.media(&request, &PICTURE).await?;
+        Ok(Picture { image, served })
     }
 
     async fn edit(model: String, input: EditInput, within: Budget) -> Result<Picture, Error> {
         if is_local(&model) {
             return next::edit(model, input, within).await;
         }
-        let caller = Caller::new(model, &within)?;
+        let caller = Caller::new(Task::Edit, model, &within).find(input.mask.is_some()).await?;
+        let kind = input.image.content_type.clone();
         let image = caller.take(input.image).await?;
         let mask = match input.mask {
             Some(mask) => Some(caller.take(mask).await?),
             None => None,
         };
-        let request = request::edit(&caller.model, &input.prompt, image, mask, input.strength)?;
-        let (image, attempts) = caller.media(&request, &PICTURE).await?;
-        Ok(Picture { image, served: caller.served(TASKS, attempts) })
+        let (prompt, strength) = (&input.prompt, input.strength);
+        let request = |upstream: &Upstream| match upstream.wire {
+            Wire::Tasks | Wire::Bare => request::edit(&upstream.id, prompt, image.clone(), mask.clone(), strength),
+            _ => wire::edit(upstream, prompt, (&image, &kind), mask.as_ref(), strength, &boundary()),
+        };
+        let (image, served) = caller.media(&request, &PICTURE).await?;
+        Ok(Picture { image, served })
     }
 
     async fn chat(model: String, input: Conversation, within: Budget) -> Result<ChatAnswer, Error> {
         if is_local(&model) {
             return next::chat(model, input, within).await;
         }
-        let caller = Caller::new(model, &within)?;
-        let request = request::chat(&caller.model, &input, false)?;
-        let read = async |head: Head, incoming: Incoming| {
-            let provider = chat_provider(&head, &caller.model);
+        let caller = Caller::new(Task::Chat, model, &within).find(false).await?;
+        let request = |upstream: &Upstream| chat_request(upstream, &input, false);
+        let read = async |upstream: &Upstream, head: Head, incoming: Incoming| {
+            let provider = chat_provider(upstream, &head);
             Ok((chat::completion(&incoming.json().await?)?, provider))
         };
-        let ((completion, provider), attempts) = caller.send(&request, read).await?;
-        Ok(ChatAnswer { completion, served: caller.served(&provider, attempts) })
+        let ((completion, provider), attempts, index) = caller.send(&request, read).await?;
+        Ok(ChatAnswer { completion, served: Served { provider, ..caller.served(index, attempts) } })
     }
 
     async fn chat_stream(model: String, input: Conversation, within: Budget) -> Result<ChatTokens, Error> {
         if is_local(&model) {
             return next::chat_stream(model, input, within).await;
         }
-        let mut caller = Caller::new(model, &within)?;
+        let mut caller = Caller::new(Task::Chat, model, &within);
         let deadline = caller.patience.deadline;
         if let Some(millis) = within.first_token_timeout_ms {
             let first = Duration::from_millis(millis.into());
             caller.patience.deadline = Deadline::after(first.min(deadline.left()));
         }
-        let request = request::chat(&caller.model, &input, true)?;
-        let read = async |head: Head, incoming: Incoming| {
-            talk::open(chat_provider(&head, &caller.model), &head, incoming).await
+        let caller = caller.find(false).await?;
+        let request = |upstream: &Upstream| chat_request(upstream, &input, true);
+        let read = async |upstream: &Upstream, head: Head, incoming: Incoming| {
+            talk::open(chat_provider(upstream, &head), &head, incoming).await
         };
-        let (opened, attempts) = caller.send(&request, read).await?;
-        let served = caller.served(&opened.provider, attempts);
+        let (opened, attempts, index) = caller.send(&request, read).await?;
+        let served = Served { provider: opened.provider.clone(), ..caller.served(index, attempts) };
         let (writer, tokens) = bindings::wit_stream::new();
         wit_bindgen::spawn(talk::pump(opened, writer, deadline, attempts));
         Ok(ChatTokens { tokens, served })
@@ -262,21 +311,28 @@ impl Guest for HuggingFace {
         if is_local(&model) {
             return next::embed(model, texts, within).await;
         }
-        let caller = Caller::new(model, &within)?;
-        let (mut dimension, mut values, mut tokens, mut attempts) = (0, Vec::new(), None, 0);
-        for batch in texts.chunks(request::EMBED_BATCH) {
-            let request = request::embed(&caller.model, batch)?;
-            let read = async |head: Head, incoming: Incoming| {
+        let caller = Caller::new(Task::Embed, model, &within).find(false).await?;
+        let batch = caller.config.table.number("models", &caller.model, "batch");
+        let batch = batch.map_or(request::EMBED_BATCH, |batch| (batch as usize).max(1));
+        let (mut dimension, mut values, mut tokens, mut attempts, mut by) = (0, Vec::new(), None, 0, 0);
+        for batch in texts.chunks(batch) {
+            let request = |upstream: &Upstream| match upstream.wire {
+                Wire::Tasks | Wire::Bare => request::embed(&upstream.id, batch),
+                _ => Ok(wire::embed(upstream, batch)),
+            };
+            let read = async |_: &Upstream, head: Head, incoming: Incoming| {
                 let body = incoming.json().await?;
                 let rows = embedding::rows(&body, batch.len()).ok_or_else(|| reply::no_vectors(&body))?;
                 let counted = head.number("x-prompt-tokens").or_else(|| head.number("x-compute-tokens"));
+                let counted = counted.or_else(|| Some(chat::usage(json::member(&body, "usage")?)?.prompt_tokens));
                 Ok((rows, counted))
             };
-            let ((rows, counted), made) = caller
+            let ((rows, counted), made, index) = caller
                 .send(&request, read)
                 .await
                 .map_err(|error: Error| Error { attempts: attempts + error.attempts, ..error })?;
             attempts += made;
+            by = index;
             if dimension != 0 && dimension != rows.dimension {
                 let reason = Fault::useless("the model's vectors differ in their dimension").reason;
                 return Err(Error { reason, attempts });
@@ -289,7 +345,7 @@ impl Guest for HuggingFace {
         wit_bindgen::spawn(async move {
             writer.write_all(values).await;
         });
-        Ok(Vectors { dimension: dimension as u32, values: reader, tokens, served: caller.served(TASKS, attempts) })
+        Ok(Vectors { dimension: dimension as u32, values: reader, tokens, served: caller.served(by, attempts) })
     }
 }
 
@@ -303,13 +359,20 @@ mod tests {
         std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    pub(crate) fn upstream(wire: Wire, id: &str, url: &str) -> Upstream {
+        let base = config::Base::parse(url).expect("a URL");
+        Upstream { provider: "box".into(), wire, base, id: id.into(), lora: None, authorization: None }
+    }
+
     #[test]
     fn a_chat_names_who_ran_it() {
+        let router = |id| Upstream { provider: "huggingface".into(), ..upstream(Wire::Router, id, "http://router") };
         let told = head::head(200, &[("x-inference-provider", "novita")]);
-        assert_eq!(chat_provider(&told, "a/b:groq"), "novita");
+        assert_eq!(chat_provider(&router("a/b:groq"), &told), "novita");
         let odd = head::head(200, &[("x-inference-provider", "a b\"")]);
-        assert_eq!(chat_provider(&odd, "a/b:groq"), "groq");
-        assert_eq!(chat_provider(&Head::default(), "a/b:fastest"), "huggingface");
-        assert_eq!(chat_provider(&Head::default(), "a/b"), "huggingface");
+        assert_eq!(chat_provider(&router("a/b:groq"), &odd), "groq");
+        assert_eq!(chat_provider(&router("a/b:fastest"), &head::head(200, &[])), "huggingface");
+        assert_eq!(chat_provider(&router("a/b"), &head::head(200, &[])), "huggingface");
+        assert_eq!(chat_provider(&upstream(Wire::OpenAi, "qwen", "http://h"), &told), "box");
     }
 }

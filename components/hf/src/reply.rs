@@ -142,7 +142,16 @@ pub(crate) fn spoken(body: &str) -> Result<Spoken, Fault> {
     let first = json::elements(body).and_then(|list| list.first().map(|first| first.get()));
     let members = json::members(first.unwrap_or(body));
     let members = members.ok_or_else(|| Fault::garbage("the model's answer could not be read"))?;
-    let text = words(&members, "text").or_else(|| words(&members, "output"));
+    let names = ["text", "output", "transcription", "translation"];
+    let text = names.into_iter().find_map(|name| words(&members, name));
+    if text.is_none()
+        && let Some(output) = json::get(&members, "output")
+    {
+        // A provider's frame around it: an object, or a list of one text.
+        let first = json::elements(output).and_then(|list| list.first().map(|first| first.get()));
+        let inner = first.unwrap_or(output);
+        return if json::text(inner).is_some() { spoken(&format!("{{\"text\":{inner}}}")) } else { spoken(inner) };
+    }
     let text = text.ok_or_else(|| without(body, "the model's answer holds no text"))?;
     let inferred = json::get(&members, "inferred_languages").and_then(json::elements);
     let inferred = inferred.and_then(|list| json::text(list.first()?.get()).map(Cow::into_owned));

@@ -3,10 +3,8 @@
 use std::borrow::Cow;
 
 use hybrid_guest::types::{Conversation, Message, PicturePrompt, Problem, Reason, Role};
-use serde::Serialize;
 
 use crate::body::{Body, Chunks, Part};
-use crate::config::Base;
 use crate::json;
 
 /// One call, as often as it is tried.
@@ -15,41 +13,22 @@ pub(crate) struct Request {
     pub(crate) target: Target,
     pub(crate) accept: &'static str,
     pub(crate) content_type: Cow<'static, str>,
+    /// The upstream is to wait for the result where it can (`prefer: wait`).
+    pub(crate) prefer: bool,
     pub(crate) body: Body,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// POST to the configured upstream, with its credentials.
+    /// Below the upstream's base.
     Task(String),
-    /// POST of a chat to the configured upstream, with its credentials.
+    /// A chat, whose path the base may hold already.
     Chat,
-    /// GET of a result that lies elsewhere, without credentials.
-    Result(Base),
 }
 
 impl Request {
-    fn task(path: String, body: Body) -> Request {
-        Request { target: Target::Task(path), accept: "*/*", content_type: JSON, body }
-    }
-
-    /// Where a result lies that was answered as an address. None where an upstream has no business sending us: results lie
-    /// beside the upstream itself, or on the stores of the providers that Hugging Face routes to.
-    pub(crate) fn result(url: &str, upstream: &Base) -> Option<Request> {
-        const STORES: [&str; 4] = ["huggingface.co", "hf.co", "fal.media", "replicate.delivery"];
-        let base = Base::parse(url)?;
-        let beside = base.https == upstream.https && base.authority == upstream.authority;
-        let stored = STORES.iter().any(|store| {
-            let sub = base.authority.strip_suffix(store);
-            sub.is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
-        });
-        let body = Body::default();
-        (beside || (base.https && stored)).then(|| Request {
-            target: Target::Result(base),
-            accept: "*/*",
-            content_type: "".into(),
-            body,
-        })
+    pub(crate) fn task(path: String, body: Body) -> Request {
+        Request { target: Target::Task(path), accept: "*/*", content_type: JSON, prefer: false, body }
     }
 }
 
@@ -209,6 +188,11 @@ pub(crate) fn chat(model: &str, conversation: &Conversation, stream: bool) -> Re
     if !is_chat_model(model) {
         return Err(Reason::invalid("model", "must be of the form `org/name` or `org/name:provider`"));
     }
+    chat_at(model, conversation, stream)
+}
+
+/// As `chat`, of an endpoint that calls its models as it likes.
+pub(crate) fn chat_at(model: &str, conversation: &Conversation, stream: bool) -> Result<Request, Reason> {
     let texts: usize = conversation.messages.iter().map(|message| message.text.as_ref().map_or(0, String::len)).sum();
     let mut out = Vec::with_capacity(256 + texts + texts / 8 + conversation.messages.len() * 40);
     out.extend_from_slice(b"{\"model\":");
@@ -226,7 +210,7 @@ pub(crate) fn chat(model: &str, conversation: &Conversation, stream: bool) -> Re
     push_more(&mut out, conversation, stream)?;
     out.extend_from_slice(if stream { b",\"stream\":true}" } else { b",\"stream\":false}" });
     let accept = if stream { "text/event-stream" } else { "application/json" };
-    Ok(Request { target: Target::Chat, accept, content_type: JSON, body: Body::text(out) })
+    Ok(Request { target: Target::Chat, accept, content_type: JSON, prefer: false, body: Body::text(out) })
 }
 
 #[inline(never)]
@@ -296,7 +280,7 @@ fn response_format(format: &str) -> Cow<'_, str> {
 }
 
 #[inline(never)]
-fn push_member(out: &mut Vec<u8>, key: &str, value: &str) {
+pub(crate) fn push_member(out: &mut Vec<u8>, key: &str, value: &str) {
     out.push(b',');
     json::push_text(out, key);
     out.push(b':');
@@ -304,15 +288,15 @@ fn push_member(out: &mut Vec<u8>, key: &str, value: &str) {
 }
 
 /// A number, where there is one.
-fn push_some(out: &mut Vec<u8>, key: &str, value: Option<impl Serialize>) {
+pub(crate) fn push_some(out: &mut Vec<u8>, key: &str, value: Option<impl json::Scalar>) {
     if let Some(value) = value {
         push_member(out, key, "");
-        json::push(out, &value);
+        value.push(out);
     }
 }
 
 /// JSON has no infinity.
-fn finite(number: Option<f32>) -> Option<f32> {
+pub(crate) fn finite(number: Option<f32>) -> Option<f32> {
     number.filter(|number| number.is_finite())
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Policy {
     /// Before the second try; doubled for each one after it.
     pub(crate) first: Duration,
     pub(crate) longest: Duration,
+    /// The caller wants repetitions, also of what took too long.
+    pub(crate) patient: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,8 @@ const MOST_RETRIES: u32 = 10;
 impl Policy {
     /// The same patience with the caller's number of repetitions.
     pub(crate) fn with_retries(self, retries: Option<u32>) -> Policy {
-        Policy { attempts: retries.map_or(self.attempts, |retries| retries.min(MOST_RETRIES) + 1), ..self }
+        let attempts = retries.map_or(self.attempts, |retries| retries.min(MOST_RETRIES) + 1);
+        Policy { attempts, patient: retries.is_some(), ..self }
     }
 
     /// What to do after `made` tries with `left` of the deadline. `noise` is any number; it spreads callers that failed
@@ -75,7 +78,8 @@ impl Policy {
 mod tests {
     use super::*;
 
-    const POLICY: Policy = Policy { attempts: 3, first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+    const POLICY: Policy =
+        Policy { attempts: 3, first: Duration::from_secs(1), longest: Duration::from_secs(30), patient: false };
     const LEFT: Duration = Duration::from_secs(100);
 
     fn wait(seconds: u64) -> Step {

@@ -198,6 +198,7 @@ pub(super) async fn the_token_goes_to_the_upstream_alone(house: &House<'_>) -> R
     );
     ensure!(requests[0].header("cookie").is_empty(), "the caller's cookie was handed on");
     ensure!(requests[1].path.starts_with("/files/"), "{}", requests[1].path);
+    ensure!(requests[1].header("authorization").is_empty(), "the token went to where the result lies");
     Ok(())
 }
 

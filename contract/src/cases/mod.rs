@@ -2,8 +2,10 @@
 
 mod answers;
 mod faults;
+mod patience;
 mod pictures;
 mod retries;
+mod routed;
 mod speech;
 mod standins;
 mod surface;
@@ -60,6 +62,11 @@ const UPSTREAM: &[Case] = cases! {
     retries: transient_failures_are_tried_again, the_next_model_answers, models_that_are_gone_are_not_tried_again,
         fallback_can_be_off_or_named, refusals_are_not_tried_again, credentials_are_the_operators_business,
         rate_limits_are_passed_on, the_deadline_holds, retries_can_be_chosen;
+    patience: who_fails_again_and_again_is_left_alone, a_storm_of_limits_stays_a_limit, another_model_answers_meanwhile,
+        dripping_answers_end_with_the_deadline;
+    routed: every_provider_draws, every_provider_speaks_and_hears, providers_edit_with_a_mask_where_they_can,
+        providers_give_vectors, the_next_provider_answers_for_the_same_model, the_hub_is_asked_once_for_a_while,
+        results_are_fetched_from_known_places_only, jobs_that_never_end_or_fail_are_told;
     faults: broken_answers_go_to_the_next_model, broken_answers_are_told, bytes_count_and_not_their_label, bodies_without_end_are_cut_off;
     pictures: masks_say_what_is_painted, strength_goes_without_a_mask, turned_pictures_are_set_upright,
         large_pictures_are_made_smaller, many_formats_are_taken;

@@ -6,7 +6,7 @@ use standin::{Options, Standin};
 use crate::house::{House, root};
 
 /// The built components; `cargo xtask test` builds them before.
-fn built() -> std::path::PathBuf {
+pub fn built() -> std::path::PathBuf {
     let dir = root().join("target/components");
     assert!(dir.is_dir(), "no components in {}: run `cargo xtask components`", dir.display());
     dir
@@ -23,7 +23,8 @@ async fn the_host_keeps_the_contract_without_a_key() {
 async fn the_host_keeps_the_contract_with_an_upstream() {
     let standin = Standin::start(Options { key: Some(KEY.to_owned()), ..Options::default() }).expect("it starts");
     let url = standin.url();
-    let settings = format!("[settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\nretry_initial_ms = 10\n");
+    let settings =
+        format!("[settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\nretry_initial_ms = 10\npoll_ms = 20\n");
     let house = House::with_environment(&built(), &settings, &[("HF_API_KEY", KEY)]).await;
     contract::run_all(&house.base, &standin, Kind::Upstream).await;
 }

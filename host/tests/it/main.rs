@@ -7,6 +7,7 @@ mod cancel;
 mod chains;
 mod contract;
 mod limits;
+mod models;
 mod names;
 mod reload;
 mod reuse;

@@ -5,10 +5,13 @@ const SETTINGS: &[&str] = &[
     "access_log",
     "allowed_origins",
     "attempt_timeout_ms",
+    "breaker_failures",
+    "breaker_open_ms",
     "hf_api_key",
     "hf_auth",
     "hf_base_url",
     "hf_hub_url",
+    "local_after_failure",
     "max_embedding_chars",
     "max_llm_chars",
     "max_llm_messages",
@@ -18,13 +21,16 @@ const SETTINGS: &[&str] = &[
     "max_prompt_chars",
     "max_tts_chars",
     "max_upload_bytes",
+    "models",
+    "not_served_ms",
+    "poll_ms",
     "retry_attempts",
     "retry_initial_ms",
     "retry_max_ms",
     "total_timeout_ms",
 ];
 const CAPABILITIES: &[&str] = &["tts", "stt", "image", "image_edit", "llm", "embedding"];
-const OF_EACH: &[&str] = &["models", "stand_in"];
+const OF_EACH: &[&str] = &["choice", "models", "stand_in"];
 
 /// The setting's value: that of the variable of the same name in capitals.
 pub(crate) fn value(key: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String> {

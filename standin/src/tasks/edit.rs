@@ -1,6 +1,6 @@
 //! Picture to picture: the masked part red, or, without a mask, everything in negative.
 
-use image::{DynamicImage, Rgb};
+use image::{DynamicImage, Rgb, RgbImage};
 use serde_json::Value;
 
 use crate::answer::Answer;
@@ -31,15 +31,20 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Answer, Answer> {
         let beside = inputs.root("image").and_then(Value::as_str);
         let image = body::base64(beside.map_or_else(|| inputs.text(), Ok)?, "inputs")?;
         let mask = inputs.parameter("mask_image").or_else(|| inputs.root("mask_image")).and_then(Value::as_str);
-        (decoded(&image, "inputs")?, mask.map(|mask| body::base64(mask, "mask_image")).transpose()?)
+        (image, mask.map(|mask| body::base64(mask, "mask_image")).transpose()?)
     } else {
-        (decoded(call.body, "inputs")?, None)
+        (call.body.to_vec(), None)
     };
-    let mut picture = image.to_rgb8();
+    Ok(draw::reply(call, edited(&image, mask.as_deref())?))
+}
+
+/// The picture with its masked part red, or all of it in negative.
+pub(crate) fn edited(image: &[u8], mask: Option<&[u8]>) -> Result<RgbImage, Answer> {
+    let mut picture = decoded(image, "inputs")?.to_rgb8();
     match mask {
         None => image::imageops::invert(&mut picture),
         Some(mask) => {
-            let mask = decoded(&mask, "mask_image")?.to_luma8();
+            let mask = decoded(mask, "mask_image")?.to_luma8();
             if mask.dimensions() != picture.dimensions() {
                 let (wanted, given) = (picture.dimensions(), mask.dimensions());
                 return Err(errors::refused(&[format!(
@@ -53,7 +58,7 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Answer, Answer> {
             }
         }
     }
-    Ok(draw::reply(call, picture))
+    Ok(picture)
 }
 
 fn decoded(bytes: &[u8], field: &str) -> Result<DynamicImage, Answer> {

@@ -52,7 +52,7 @@ fn tokens(text: &str) -> Vec<Vec<f32>> {
     words(text).map(|word| plain(std::iter::once(word))).collect()
 }
 
-fn vector(text: &str) -> Vec<f32> {
+pub(crate) fn vector(text: &str) -> Vec<f32> {
     let mut vector = plain(words(text));
     let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
     vector.iter_mut().for_each(|value| *value /= length);

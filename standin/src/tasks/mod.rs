@@ -5,6 +5,7 @@ pub(crate) mod chat;
 pub(crate) mod draw;
 pub(crate) mod edit;
 pub(crate) mod features;
+pub(crate) mod routed;
 pub(crate) mod speak;
 pub(crate) mod transcribe;
 

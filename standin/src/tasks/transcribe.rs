@@ -28,13 +28,8 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Answer, Answer> {
         }
         (call.body.to_vec(), false)
     };
-    let Some(kind) = media::audio_type(&audio) else {
+    let Some((first, second)) = heard(&audio) else {
         return Err(errors::refused(&["Malformed soundfile: received `inputs`".to_owned()]));
-    };
-    // Whisper's texts begin with a space.
-    let (first, second) = match media::wav_seconds(&audio).filter(|_| kind == "wav") {
-        Some(seconds) => (format!(" {seconds:.1} seconds"), format!(" of {kind}.")),
-        None => (format!(" {} bytes", audio.len()), format!(" of {kind}.")),
     };
     let mut answer = json!({ "text": format!("{first}{second}") });
     if timestamps {
@@ -45,4 +40,18 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Answer, Answer> {
         ]);
     }
     Ok(Answer::json(200, &answer).with("x-compute-audio-length", "1.0"))
+}
+
+/// What is heard, in two pieces; none when it is no sound.
+fn heard(audio: &[u8]) -> Option<(String, String)> {
+    let kind = media::audio_type(audio)?;
+    // Whisper's texts begin with a space.
+    Some(match media::wav_seconds(audio).filter(|_| kind == "wav") {
+        Some(seconds) => (format!(" {seconds:.1} seconds"), format!(" of {kind}.")),
+        None => (format!(" {} bytes", audio.len()), format!(" of {kind}.")),
+    })
+}
+
+pub(crate) fn text(audio: &[u8]) -> Option<String> {
+    heard(audio).map(|(first, second)| first + &second)
 }

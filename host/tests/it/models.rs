@@ -1,0 +1,138 @@
+//! The model table: services of the operator's own, and where each capability may be answered.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use standin::{Options, Standin};
+
+use crate::contract::built;
+use crate::house::{Answer, Folder, House, assert_uniform};
+
+const OFF: (&str, &str) = ("x-fallback", "off");
+
+async fn post(house: &House, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    let mut request = http::Request::post(format!("{}{path}", house.base)).header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    house.send(request.body(body.to_string().into()).expect("a request")).await
+}
+
+fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
+    answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn hello(model: &str) -> Value {
+    json!({ "messages": [{ "role": "user", "content": "one two three" }], "model": model })
+}
+
+/// A house with this model table.
+async fn with_table(folder: &Folder, table: &str, settings: &str, environment: &[(&str, &str)]) -> House {
+    let file = folder.write("models.toml", table);
+    let settings = format!("models_file = {:?}\n{settings}", file.display().to_string());
+    House::with_environment(&built(), &settings, environment).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_of_ones_own_answer_without_a_key_of_hugging_face_s() {
+    let standin =
+        Standin::start(Options { key: Some("box-secret".to_owned()), ..Options::default() }).expect("it starts");
+    let url = standin.url();
+    let table = format!(
+        "[aliases]\nmine = \"box/chat-small\"\n[endpoints.box]\nurl = \"{url}/box/v1\"\nsecret = \"box_key\"\n\
+         [endpoints.vectors]\nurl = \"{url}\"\napi = \"tei\"\nsecret = \"box_key\"\n\
+         [models.\"acme/pictures\"]\nendpoint = \"box\"\nid = \"image-big\"\n\
+         [capabilities.llm]\nmodels = [\"box/chat-default\"]\n"
+    );
+    let folder = Folder::new();
+    let house = with_table(&folder, &table, "", &[("BOX_KEY", "box-secret")]).await;
+
+    let answer = post(&house, "/llm", &[OFF], &hello("box/chat-small")).await;
+    assert_eq!((answer.status.as_u16(), header(&answer, "x-provider")), (200, "box"), "{}", answer.text());
+    assert_eq!(answer.json()["response"], "You said: one two three");
+    let asked = standin.requests().pop().expect("it was asked");
+    assert_eq!(
+        (asked.json()["model"].as_str(), asked.header("authorization")),
+        (Some("chat-small"), "Bearer box-secret")
+    );
+    let mut plain = hello("");
+    plain.as_object_mut().expect("an object").remove("model");
+    let answer = post(&house, "/llm", &[OFF], &plain).await;
+    assert_eq!((answer.status.as_u16(), header(&answer, "x-model")), (200, "box/chat-default"));
+
+    for (path, body, provider) in [
+        ("/embedding", json!({ "text": "hello", "model": "box/embed" }), "box"),
+        ("/embedding", json!({ "text": "hello", "model": "vectors/minilm" }), "vectors"),
+        ("/image", json!({ "prompt": "a kite", "width": 64, "height": 64, "model": "acme/pictures" }), "box"),
+        ("/tts", json!({ "text": "hello", "model": "box/tts" }), "box"),
+    ] {
+        let answer = post(&house, path, &[OFF], &body).await;
+        assert_eq!((answer.status.as_u16(), header(&answer, "x-provider")), (200, provider), "{path} {body}");
+    }
+    // Without a key there is nobody at Hugging Face, and the stand-in answers.
+    let answer = post(&house, "/tts", &[], &json!({ "text": "hello" })).await;
+    assert_eq!((answer.status.as_u16(), header(&answer, "x-provider")), (200, "local"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_capability_is_answered_where_the_operator_says() {
+    let standin = Standin::start(Options::default()).expect("it starts");
+    let url = standin.url();
+    let settings = format!(
+        "[settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\nretry_initial_ms = 10\n[choice]\nllm = \"local\"\ntts = \"remote\"\n"
+    );
+    let house = House::with_environment(&built(), &settings, &[("HF_API_KEY", "hf_x")]).await;
+    let answer = post(&house, "/llm", &[], &hello("openai/gpt-oss-20b")).await;
+    assert_eq!((answer.status.as_u16(), header(&answer, "x-provider")), (200, "local"), "{}", answer.text());
+    assert_eq!(header(&answer, "x-placeholder"), "true");
+    assert_uniform(&post(&house, "/llm", &[OFF], &hello("openai/gpt-oss-20b")).await, "huggingface_api_error");
+    assert!(standin.requests().is_empty(), "a service was asked");
+    let answer = post(&house, "/tts", &[], &json!({ "text": "hello", "model": "local/tone" })).await;
+    assert_eq!(header(&answer, "x-placeholder"), "", "{}", answer.status);
+
+    // `remote` without a key stays without an answer.
+    let house = House::with_environment(&built(), "[choice]\nembedding = \"remote\"", &[]).await;
+    let answer = post(&house, "/embedding", &[], &json!({ "text": "hello" })).await;
+    assert_eq!(answer.status, 503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_circuit_closes_again_when_the_upstream_is_back() {
+    let standin = Standin::start(Options::default()).expect("it starts");
+    let url = standin.url();
+    let settings = format!(
+        "[settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\nretry_attempts = 1\nnot_served_ms = 1\nbreaker_failures = 3\nbreaker_open_ms = 300\n"
+    );
+    let house = House::with_environment(&built(), &settings, &[("HF_API_KEY", "hf_x")]).await;
+    // Down for its first eight calls: the probes that fail are among them.
+    let body = json!({ "text": "hello", "model": "fault/fail-8-500-embed" });
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let mut spared = 0;
+    loop {
+        let answer = post(&house, "/embedding", &[OFF], &body).await;
+        match answer.status.as_u16() {
+            200 => break,
+            503 => spared += usize::from(header(&answer, "x-attempts").is_empty()),
+            other => panic!("{other}: {}", answer.text()),
+        }
+        assert!(Instant::now() < deadline, "it stays open");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(spared > 0, "no request was spared");
+    assert_eq!(standin.requests_for("fault/fail-8-500-embed").len(), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_answers_are_hedged_where_the_operator_says() {
+    let standin = Standin::start(Options::default()).expect("it starts");
+    let url = standin.url();
+    let settings = format!("[settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\n");
+    let folder = Folder::new();
+    let table = "[capabilities.embedding]\nhedge_ms = 100\n";
+    let house = with_table(&folder, table, &settings, &[("HF_API_KEY", "hf_x")]).await;
+    let body = json!({ "text": "hello", "model": "fault/late-1-30000-embed" });
+    let started = Instant::now();
+    let answer = post(&house, "/embedding", &[OFF], &body).await;
+    assert_eq!((answer.status.as_u16(), header(&answer, "x-attempts")), (200, "2"), "{}", answer.text());
+    assert!(started.elapsed() < Duration::from_secs(20), "it waited for the first");
+}
