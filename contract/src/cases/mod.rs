@@ -63,7 +63,7 @@ const UPSTREAM: &[Case] = cases! {
         fallback_can_be_off_or_named, refusals_are_not_tried_again, credentials_are_the_operators_business,
         rate_limits_are_passed_on, the_deadline_holds, retries_can_be_chosen;
     patience: who_fails_again_and_again_is_left_alone, a_storm_of_limits_stays_a_limit, another_model_answers_meanwhile,
-        dripping_answers_end_with_the_deadline;
+        dripping_answers_end_with_the_deadline, forms_are_sent_again_whole, one_deadline_is_for_everything;
     routed: every_provider_draws, every_provider_speaks_and_hears, providers_edit_with_a_mask_where_they_can,
         providers_give_vectors, the_next_provider_answers_for_the_same_model, the_hub_is_asked_once_for_a_while,
         results_are_fetched_from_known_places_only, jobs_that_never_end_or_fail_are_told;

@@ -123,6 +123,35 @@ async fn a_circuit_closes_again_when_the_upstream_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_ends_the_work_upstream() {
+    let standin = Standin::start(Options::default()).expect("it starts");
+    let url = standin.url();
+    let settings = format!("[settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\n");
+    let house = House::with_environment(&built(), &settings, &[("HF_API_KEY", "hf_x")]).await;
+    for (path, body) in [
+        ("/llm", hello("fault/hang-chat")),
+        ("/llm", {
+            let mut body = hello("fault/hang-chat");
+            body["stream"] = true.into();
+            body
+        }),
+        ("/embedding", json!({ "text": "hello", "model": "fault/hang-embed" })),
+        ("/tts", json!({ "text": "hello", "model": "fault/hang-tts" })),
+        ("/image", json!({ "prompt": "a kite", "width": 64, "height": 64, "model": "fault/hang-image" })),
+    ] {
+        let asking = post(&house, path, &[], &body);
+        let left = tokio::time::timeout(Duration::from_millis(500), asking).await;
+        assert!(left.is_err(), "{path} was answered");
+        let until = Instant::now() + Duration::from_secs(10);
+        while standin.in_flight() > 0 {
+            assert!(Instant::now() < until, "{path}: the call goes on upstream");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    assert_eq!(standin.requests().len(), 5, "each was asked once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn slow_answers_are_hedged_where_the_operator_says() {
     let standin = Standin::start(Options::default()).expect("it starts");
     let url = standin.url();
