@@ -1,5 +1,7 @@
 //! A client of the server under test, and what it got.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, StatusCode};
@@ -65,6 +67,25 @@ impl House<'_> {
         let body = body.collect().await.with_context(|| format!("the body of {method} {path} broke off"))?.to_bytes();
         connection.abort();
         Ok(Reply { what: format!("{method} {path}"), status: head.status, headers: head.headers, body })
+    }
+
+    /// Reads an answer of events as it comes, and the time at which each was there.
+    pub(crate) async fn events(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Result<Events> {
+        let mut request = Request::builder().method("POST").uri(path).header("host", &self.authority);
+        request = request.header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let stream = TcpStream::connect(&self.authority).await.context("connecting")?;
+        stream.set_nodelay(true)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let started = Instant::now();
+        let response = sender.send_request(request.body(Full::new(Bytes::from(body.to_string())))?).await;
+        let (head, body) = response.with_context(|| format!("POST {path} got no answer"))?.into_parts();
+        let reply =
+            Reply { what: format!("POST {path}"), status: head.status, headers: head.headers, body: Bytes::new() };
+        Ok(Events { reply, started, body, text: String::new(), connection })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Reply> {
@@ -166,6 +187,80 @@ fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     whole
 }
 
+/// An answer that comes in events. Its connection ends with it.
+pub(crate) struct Events {
+    /// The head; its body is empty.
+    pub(crate) reply: Reply,
+    started: Instant,
+    body: hyper::body::Incoming,
+    text: String,
+    connection: tokio::task::JoinHandle<hyper::Result<()>>,
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+/// A server-sent event, or a comment.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) data: String,
+    pub(crate) comment: bool,
+    pub(crate) after: Duration,
+}
+
+impl Event {
+    pub(crate) fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.data).with_context(|| format!("`{}` is not JSON", self.data))
+    }
+}
+
+impl Events {
+    /// The next event; none at the end. An answer that breaks off is an error.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let mut found =
+                    Event { name: String::new(), data: String::new(), comment: true, after: self.started.elapsed() };
+                for line in event.lines() {
+                    if let Some(data) = line.strip_prefix("data: ") {
+                        (found.data, found.comment) = (data.to_owned(), false);
+                    } else if let Some(name) = line.strip_prefix("event: ") {
+                        name.clone_into(&mut found.name);
+                    } else {
+                        ensure!(line.starts_with(':'), "{}: `{line}` is no line of an event", self.reply.what);
+                    }
+                }
+                self.text = rest.to_owned();
+                return Ok(Some(found));
+            }
+            match self.body.frame().await {
+                Some(frame) => {
+                    let frame = frame.with_context(|| format!("{} broke off", self.reply.what))?;
+                    self.text.push_str(std::str::from_utf8(frame.data_ref().context("data")?)?);
+                }
+                None => {
+                    ensure!(self.text.is_empty(), "{} ends in the middle of an event", self.reply.what);
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// All that are left, without comments.
+    pub(crate) async fn rest(mut self) -> Result<Vec<Event>> {
+        let mut all = Vec::new();
+        while let Some(event) = self.next().await? {
+            all.push(event);
+        }
+        all.retain(|event| !event.comment);
+        Ok(all)
+    }
+}
+
 /// What came back.
 #[derive(Debug)]
 pub struct Reply {
@@ -222,6 +317,19 @@ impl Reply {
         ensure!(is_timestamp(time), "{}: the timestamp is `{time}`", self.what);
         ensure!(!self.header("x-request-id").is_empty(), "{}: no request id", self.what);
         Ok(body["details"].clone())
+    }
+
+    /// OpenAI's error body: this status, type and code, and the four keys. Gives the whole.
+    pub(crate) fn fails(&self, status: u16, kind: &str, code: &Value) -> Result<Value> {
+        self.is(status)?;
+        let body = self.json()?;
+        let error = body["error"].as_object().with_context(|| format!("{}: no error in {body}", self.what))?;
+        let keys: Vec<&str> = error.keys().map(String::as_str).collect();
+        ensure!(keys == ["code", "message", "param", "type"], "{}: the error's keys are {keys:?}", self.what);
+        ensure!(error["type"] == kind && error["code"] == *code, "{}: {body}", self.what);
+        ensure!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{}: no message", self.what);
+        ensure!(!self.header("x-request-id").is_empty(), "{}: no request id", self.what);
+        Ok(body["error"].clone())
     }
 
     /// A 422 that names exactly these fields, all at once.

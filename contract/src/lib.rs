@@ -5,7 +5,7 @@
 //!
 //! - [`Kind::Keyless`]: as it comes, with no key and no upstream;
 //! - [`Kind::Upstream`]: `hf_base_url` and `hf_hub_url` at the stand-in, `hf_api_key` [`KEY`], `retry_initial_ms` 10 and
-//!   `poll_ms` 20 (so that retries and queues cost no time), everything else by default.
+//!   `poll_ms` 20 (so that retries and queues cost no time), `stream_keep_alive_ms` 700 (so that silence is short), everything else by default.
 
 mod cases;
 mod house;

@@ -37,6 +37,7 @@ async fn the_composed_file_keeps_the_contract_with_an_upstream() {
         ("HF_API_KEY", KEY),
         ("RETRY_INITIAL_MS", "10"),
         ("POLL_MS", "20"),
+        ("STREAM_KEEP_ALIVE_MS", "700"),
     ];
     run(&environment, &standin, Kind::Upstream).await;
 }

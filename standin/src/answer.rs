@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) content: Content,
+    /// Counts events that are being written.
+    streams: Option<Arc<AtomicUsize>>,
 }
 
 #[derive(Debug)]
@@ -40,6 +44,8 @@ pub(crate) enum How {
     },
     /// Sixteen bytes at a time, with this pause before each.
     Drip(Duration),
+    /// So many events, then nothing, as long as somebody reads.
+    Hanging(usize),
     /// Half of it, then the connection ends.
     Truncated,
     /// Over and over.
@@ -50,7 +56,8 @@ pub(crate) enum How {
 
 impl Answer {
     pub(crate) fn bytes(content_type: &str, body: impl Into<Bytes>) -> Answer {
-        let empty = Answer { status: StatusCode::OK, headers: Vec::new(), content: Content::Whole(body.into()) };
+        let empty =
+            Answer { status: StatusCode::OK, headers: Vec::new(), content: Content::Whole(body.into()), streams: None };
         empty.with("content-type", content_type)
     }
 
@@ -62,6 +69,11 @@ impl Answer {
         let mut answer = Answer::bytes("text/event-stream", Bytes::new());
         answer.content = Content::Events(events.into_iter().map(Bytes::from).collect());
         answer
+    }
+
+    pub(crate) fn counted(mut self, streams: &Arc<AtomicUsize>) -> Answer {
+        self.streams = Some(Arc::clone(streams));
+        self
     }
 
     pub(crate) fn with_status(mut self, status: u16) -> Answer {
@@ -81,7 +93,7 @@ impl Answer {
     pub(crate) fn respond(self, pause: Duration) -> Response<Body> {
         let body = match self.content {
             Content::Whole(bytes) => whole(bytes),
-            Content::Events(events) => sent(events, How::Events { pause, cut: None }),
+            Content::Events(events) => sent(events, How::Events { pause, cut: None }, self.streams),
         };
         assemble(self.status, self.headers, body)
     }
@@ -95,12 +107,12 @@ impl Answer {
         let promised: usize = match how {
             How::Truncated | How::Drip(_) => pieces.iter().map(Bytes::len).sum(),
             How::Huge(bytes) => bytes,
-            How::Endless | How::Events { .. } => 0,
+            How::Endless | How::Hanging(_) | How::Events { .. } => 0,
         };
         if promised > 0 {
             self.headers.push((CONTENT_LENGTH, HeaderValue::from(promised)));
         }
-        assemble(self.status, self.headers, sent(pieces, how))
+        assemble(self.status, self.headers, sent(pieces, how, self.streams))
     }
 
     #[cfg(test)]
@@ -135,13 +147,32 @@ fn assemble(status: StatusCode, headers: Vec<(HeaderName, HeaderValue)>, body: B
 }
 
 /// A body that a task writes, as long as somebody reads it. An error ends the connection.
-fn sent(pieces: Vec<Bytes>, how: How) -> Body {
+fn sent(pieces: Vec<Bytes>, how: How, streams: Option<Arc<AtomicUsize>>) -> Body {
     let (sender, received) = mpsc::channel(4);
     tokio::spawn(write(sender, pieces, how));
-    Received(received).boxed_unsync()
+    Received(received, streams.map(Counted::new)).boxed_unsync()
 }
 
-struct Received(mpsc::Receiver<io::Result<Bytes>>);
+/// What the connection reads; dropped when nobody reads any more.
+struct Received(
+    mpsc::Receiver<io::Result<Bytes>>,
+    #[expect(dead_code, reason = "it counts by living")] Option<Counted>,
+);
+
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(streams: Arc<AtomicUsize>) -> Counted {
+        streams.fetch_add(1, Ordering::Relaxed);
+        Counted(streams)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl http_body::Body for Received {
     type Data = Bytes;
@@ -175,6 +206,13 @@ async fn write(sender: mpsc::Sender<io::Result<Bytes>>, pieces: Vec<Bytes>, how:
                 tokio::time::sleep(pause).await;
                 send(Bytes::copy_from_slice(piece)).await?;
             }
+            None
+        }
+        How::Hanging(events) => {
+            for piece in pieces.into_iter().take(events) {
+                send(piece).await?;
+            }
+            sender.closed().await;
             None
         }
         How::Truncated => {

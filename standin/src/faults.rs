@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     },
     StreamCut,
     StreamError,
+    StreamEarly,
+    StreamHang,
     StreamSlow(Duration),
 }
 
@@ -71,6 +73,8 @@ impl Fault {
             "stream" => match words.next()? {
                 "cut" => Fault::StreamCut,
                 "error" => Fault::StreamError,
+                "early" => Fault::StreamEarly,
+                "hang" => Fault::StreamHang,
                 "slow" => Fault::StreamSlow(Duration::from_millis(number(words.next())?)),
                 _ => return None,
             },

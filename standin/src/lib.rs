@@ -30,7 +30,8 @@
 //!   `b64` choose;
 //! - pictures are PNG or what `accept` asks for; `jpeg`, `webp`, `b64` (JSON) and `url` (JSON) choose;
 //! - vectors are `[d]` for one text and `[n][d]` for a list; `nested` gives `[[d]]`, `tokens` `[1][t][d]` or `[n][1][t][d]`;
-//! - chat events are OpenAI's; `tgi`, `nodone` and `crlf` choose other dialects.
+//! - chat events are OpenAI's; `tgi`, `nodone` and `crlf` choose other dialects; `calls` answers with a call of the first
+//!   of the `tools`; `n` and `logprobs` are honoured.
 //!
 //! # Providers
 //!
@@ -67,6 +68,8 @@
 //! | `loading`, `loading-SECONDS` | once 503 with `estimated_time` (0.1), then fine |
 //! | `ratelimit-N`, `ratelimit-N-TIMES` | 429 with `Retry-After: N`; TIMES times, or always |
 //! | `stream-cut` | events end after 3 tokens, in the middle of the connection |
+//! | `stream-early` | events end after the one that only names the role |
+//! | `stream-hang` | nothing comes after the second token |
 //! | `stream-error` | an error event after the first token |
 //! | `stream-slow-MS` | MS milliseconds before each event |
 
@@ -174,6 +177,13 @@ impl Standin {
     /// Requests that have come in and whose answer's head has not gone out; one that the caller gave up is not among them.
     pub fn in_flight(&self) -> usize {
         self.state.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+impl Standin {
+    /// Answers of events that are being written; one whose reader has left is not among them.
+    pub fn streams(&self) -> usize {
+        self.state.streams.load(Ordering::Relaxed)
     }
 }
 

@@ -34,7 +34,9 @@ pub(crate) struct State {
     pub(crate) faults: Counts,
     pub(crate) in_flight: AtomicUsize,
     jobs: Jobs,
+    pub(crate) streams: Arc<AtomicUsize>,
     fixed: Bytes,
+    fixed_events: Bytes,
 }
 
 impl State {
@@ -45,7 +47,9 @@ impl State {
             faults: Counts::default(),
             in_flight: AtomicUsize::new(0),
             jobs: Jobs::default(),
+            streams: Arc::default(),
             fixed: Bytes::from(tasks::chat::fixed()),
+            fixed_events: Bytes::from(tasks::chat::fixed_events()),
         }
     }
 }
@@ -84,8 +88,13 @@ async fn handle(state: Arc<State>, request: Request<Incoming>) -> io::Result<Res
     let route = Route::of(&head.method, head.uri.path());
     let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(io::Error::other)?.to_bytes();
     if state.options.zero_latency && matches!(route, Route::Chat(_)) {
-        let mut response = Response::new(whole(state.fixed.clone()));
-        response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+        let streamed = body.windows(13).any(|window| window == b"\"stream\":true");
+        let (fixed, kind) = match streamed {
+            true => (&state.fixed_events, "text/event-stream"),
+            false => (&state.fixed, "application/json"),
+        };
+        let mut response = Response::new(whole(fixed.clone()));
+        response.headers_mut().insert("content-type", http::HeaderValue::from_static(kind));
         return Ok(response);
     }
     state.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -188,6 +197,7 @@ async fn faulty(state: &State, call: &Call<'_>, task: Asked<'_>) -> io::Result<R
     let before = state.faults.next(call.model);
     let good = || answer(state, call, task);
     let now = Duration::ZERO;
+    let good = || good().counted(&state.streams);
     let Some(fault) = Fault::of(call.model) else { return Ok(good().respond(now)) };
     let response = match fault {
         Fault::Fail { times, status } if before < times => errors::status(status).respond(now),
@@ -235,6 +245,8 @@ async fn faulty(state: &State, call: &Call<'_>, task: Asked<'_>) -> io::Result<R
                 Content::Whole(_) => errors::status(500).respond(now),
             }
         }
+        Fault::StreamEarly => good().respond_spoiled(How::Events { pause: now, cut: Some(1) }),
+        Fault::StreamHang => good().respond_spoiled(How::Hanging(3)),
         Fault::StreamSlow(pause) => good().respond(pause),
         Fault::Fail { .. } | Fault::Loading { .. } | Fault::RateLimit { .. } | Fault::Late { .. } => {
             good().respond(now)

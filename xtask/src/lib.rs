@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod chains;
 pub mod check;
+pub mod clients;
 pub mod components;
 pub mod compose;
 pub mod process;

@@ -8,6 +8,8 @@ cargo xtask compose [NAME...]      plug them together into target/composed (thos
 cargo xtask sizes                  print how large they are, and fail where one is too large
 cargo xtask check                  formatting and lints, native and wasm
 cargo xtask test                   build everything and run every test
+cargo xtask clients [PART]         other people's clients against our host (needs python3 and node; installs them in target/)
+cargo xtask fuzz-api [REQUESTS]    requests made up from /openapi.json, by schemathesis
 cargo xtask bench [SECONDS]        requests per second and CPU of POST /llm, beside a native proxy
 cargo xtask standin [OPTION...]    a stand-in Hugging Face (--listen ADDRESS, --key TOKEN, --unserved MODEL)";
 
@@ -21,6 +23,8 @@ fn main() -> anyhow::Result<()> {
         "sizes" => xtask::sizes::print(),
         "check" => xtask::check::all(),
         "test" => xtask::test::all(),
+        "clients" => xtask::clients::run_all(&rest),
+        "fuzz-api" => xtask::clients::fuzz(&rest),
         "bench" => xtask::bench::run(&rest),
         "standin" => standin::cli::run(rest.into_iter()),
         // What `bench` starts as processes of their own.

@@ -7,7 +7,7 @@ use hybrid_guest::types::{Completion, Usage};
 use crate::error::{Fault, in_stream};
 use crate::json::{self, Members, Raw};
 
-/// Reads a whole answer. Further choices than the first are nobody's wish here.
+/// Reads a whole answer.
 pub(crate) fn completion(body: &str) -> Result<Completion, Fault> {
     let answer = json::members(body).ok_or_else(|| Fault::garbage("the model's answer could not be read"))?;
     let choices = json::get(&answer, "choices").and_then(json::elements).unwrap_or_default();
@@ -21,13 +21,54 @@ pub(crate) fn completion(body: &str) -> Result<Completion, Fault> {
     let members = members.ok_or_else(|| Fault::garbage("the model's answer holds no message"))?;
     let text = content(&members);
     let more = more(&members);
-    let finish = json::get(&choice, "finish_reason").and_then(json::text);
-    let finish_reason = match finish {
+    let finish_reason = finish_reason(&choice, more.as_deref());
+    let tells_more = choices.len() > 1 || json::get(&choice, "logprobs").is_some();
+    let choices = tells_more.then(|| self::choices(&choices));
+    Ok(Completion { text, finish_reason, usage: json::get(&answer, "usage").and_then(usage), more, choices })
+}
+
+fn finish_reason(choice: &Members<'_>, more: Option<&str>) -> String {
+    match json::get(choice, "finish_reason").and_then(json::text) {
         Some(word) => finish_word(&word).to_owned(),
-        None if more.as_deref().is_some_and(|more| more.contains("\"tool_calls\"")) => "tool_calls".to_owned(),
+        None if more.is_some_and(|more| more.contains("\"tool_calls\"")) => "tool_calls".to_owned(),
         None => "stop".to_owned(),
-    };
-    Ok(Completion { text, finish_reason, usage: json::get(&answer, "usage").and_then(usage), more })
+    }
+}
+
+/// All choices as a JSON list, in OpenAI's words.
+fn choices(choices: &[&RawValue]) -> String {
+    let mut out = String::from("[");
+    for (place, choice) in choices.iter().enumerate() {
+        let choice = json::members(choice.get()).unwrap_or_default();
+        let message = json::get(&choice, "message").and_then(json::members).unwrap_or_default();
+        let more = more(&message);
+        let finish = finish_reason(&choice, more.as_deref());
+        let index = json::get(&choice, "index").and_then(|index| index.parse().ok()).unwrap_or(place);
+        if place > 0 {
+            out.push(',');
+        }
+        out.push_str(&format!("{{\"index\":{index},\"message\":{{\"role\":\"assistant\",\"content\":"));
+        out.push_str(&content(&message).map_or_else(|| "null".to_owned(), |text| json::quoted(&text)));
+        if let Some(more) = more {
+            out.push(',');
+            out.push_str(&more[1..more.len() - 1]);
+        }
+        let logprobs = json::get(&choice, "logprobs").unwrap_or("null");
+        out.push_str(&format!("}},\"logprobs\":{logprobs},\"finish_reason\":{}}}", json::quoted(&finish)));
+    }
+    out + "]"
+}
+
+/// A piece of a choice as one JSON object, in OpenAI's words. `finish` only for choices after the first.
+pub(crate) fn choice_piece(index: u32, delta: &Members<'_>, logprobs: Option<&str>, finish: Option<&str>) -> String {
+    let mut out = format!("{{\"index\":{index},\"delta\":{{");
+    let text = content(delta).map(|text| format!("\"content\":{}", json::quoted(&text)));
+    let more = more(delta).map(|more| more[1..more.len() - 1].to_owned());
+    let parts: Vec<String> = [text, more].into_iter().flatten().collect();
+    out.push_str(&parts.join(","));
+    out.push_str(&format!("}},\"logprobs\":{},\"finish_reason\":", logprobs.unwrap_or("null")));
+    out.push_str(&finish.map_or_else(|| "null".to_owned(), json::quoted));
+    out + "}"
 }
 
 /// The text of a message or delta; it may come as a list of parts.
@@ -94,7 +135,14 @@ pub(crate) fn usage(json: &str) -> Option<Usage> {
     let prompt_tokens: u32 = count("prompt_tokens")?;
     let completion_tokens = count("completion_tokens").unwrap_or_default();
     let total_tokens = count("total_tokens").unwrap_or(prompt_tokens.saturating_add(completion_tokens));
-    Some(Usage { prompt_tokens, completion_tokens, total_tokens })
+    let mut more = String::new();
+    for (key, value) in counted.iter().filter(|(key, value)| key.ends_with("_details") && value.get().starts_with('{'))
+    {
+        more.push(if more.is_empty() { '{' } else { ',' });
+        more.push_str(&format!("{}:{}", json::quoted(key), value.get()));
+    }
+    let more = (!more.is_empty()).then(|| more + "}");
+    Some(Usage { prompt_tokens, completion_tokens, total_tokens, more })
 }
 
 #[cfg(test)]
@@ -139,7 +187,25 @@ mod tests {
             answer.more.as_deref(),
             Some(r#"{"tool_calls":[{"function":{"name":"f","arguments": "{\"x\":1}"}}]}"#)
         );
-        assert!(answer.usage.is_none());
+        assert!(answer.usage.is_none() && answer.choices.is_none());
+    }
+
+    #[test]
+    fn several_choices_and_probabilities_are_kept() {
+        let body = r#"{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"},
+            {"index":1,"message":{"content":null,"tool_calls":[{"id":"x"}]},"finish_reason":"eos_token","logprobs":{"content":[]}}],
+            "usage":{"prompt_tokens":1,"completion_tokens":2,"completion_tokens_details":{"reasoning_tokens":1},"queue_time":0.1}}"#;
+        let answer = completion(body).expect("an answer");
+        assert_eq!(answer.text.as_deref(), Some("a"));
+        assert_eq!(
+            answer.choices.as_deref(),
+            Some(
+                r#"[{"index":0,"message":{"role":"assistant","content":"a"},"logprobs":null,"finish_reason":"stop"},{"index":1,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"x"}]},"logprobs":{"content":[]},"finish_reason":"stop"}]"#
+            )
+        );
+        let more = answer.usage.expect("counted").more.expect("details");
+        assert_eq!(more, r#"{"completion_tokens_details":{"reasoning_tokens":1}}"#);
+        assert!(recorded("chat.response.logprobs.json").choices.expect("probabilities").contains("\"logprob\":"));
     }
 
     #[test]

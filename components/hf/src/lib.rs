@@ -221,7 +221,9 @@ impl Guest for HuggingFace {
         let audio = caller.take(input.audio).await?;
         let language = input.language.as_deref();
         let request = |upstream: &Upstream| match upstream.wire {
-            Wire::Tasks | Wire::Bare => request::transcribe(&upstream.id, &kind, audio.clone(), language),
+            Wire::Tasks | Wire::Bare => {
+                request::transcribe(&upstream.id, &kind, audio.clone(), language, input.timestamps)
+            }
             _ => wire::transcribe(upstream, &kind, &audio, language, &boundary()),
         };
         let read = async |upstream: &Upstream, _: Head, incoming: Incoming| {

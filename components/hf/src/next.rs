@@ -18,9 +18,9 @@ pub(crate) async fn transcribe(
     input: ours::Recording,
     within: Budget,
 ) -> Result<ours::Transcript, Error> {
-    let ours::Recording { audio, language } = input;
+    let ours::Recording { audio, language, timestamps } = input;
     let theirs::Transcript { text, language, confidence, duration, segments, served } =
-        theirs::transcribe(model, theirs::Recording { audio, language }, within).await?;
+        theirs::transcribe(model, theirs::Recording { audio, language, timestamps }, within).await?;
     Ok(ours::Transcript { text, language, confidence, duration, segments, served })
 }
 

@@ -86,18 +86,28 @@ fn inputs(text: &str, parameters: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Without a language the recording goes as it is. With one it goes as JSON, since only that form has parameters; the
+/// Without a language the recording goes as it is. With one, or for timestamps, it goes as JSON, since only that form has parameters; the
 /// language is a generation parameter there: pipelines hand `generation_parameters` to the model and refuse names they do
 /// not know beside it. Timestamps come along: longer recordings need them, and they make the segments.
-pub(crate) fn transcribe(model: &str, kind: &str, audio: Chunks, language: Option<&str>) -> Result<Request, Reason> {
+pub(crate) fn transcribe(
+    model: &str,
+    kind: &str,
+    audio: Chunks,
+    language: Option<&str>,
+    timestamps: bool,
+) -> Result<Request, Reason> {
     let path = task_path(model, "")?;
-    let Some(language) = language else {
+    if language.is_none() && !timestamps {
         let request = Request::task(path, Body(vec![Part::Bytes(audio)]));
         return Ok(Request { content_type: Cow::Owned(audio_type(kind).to_owned()), ..request });
-    };
-    let mut tail = b"\",\"parameters\":{\"return_timestamps\":true,\"generation_parameters\":{\"language\":".to_vec();
-    json::push_text(&mut tail, language);
-    tail.extend_from_slice(b"}}}");
+    }
+    let mut tail = b"\",\"parameters\":{\"return_timestamps\":true".to_vec();
+    if let Some(language) = language {
+        tail.extend_from_slice(b",\"generation_parameters\":{\"language\":");
+        json::push_text(&mut tail, language);
+        tail.push(b'}');
+    }
+    tail.extend_from_slice(b"}}");
     let parts = vec![Part::Text(b"{\"inputs\":\"".to_vec()), Part::Base64(audio), Part::Text(tail)];
     Ok(Request::task(path, Body(parts)))
 }

@@ -82,7 +82,10 @@ pub(crate) struct Answer {
 
 #[derive(Default)]
 struct Reading {
-    finished: bool,
+    /// Why the first choice ended; held until the others have, too.
+    finish: Option<String>,
+    /// Choices after the first that have begun and not ended.
+    open: Vec<u32>,
     done: bool,
     /// Held until the end: some send it with every chunk, some after the last.
     usage: Option<Usage>,
@@ -103,14 +106,13 @@ impl Answer {
     /// The upstream has ended, with its `[DONE]` or without: the last tokens, or a fault when the model had not finished.
     pub(crate) fn end(&mut self, out: &mut Vec<Token>) -> Result<(), Fault> {
         let Answer { events, reading } = self;
-        if !reading.done {
-            let cut = events.end(&mut |data| reading.take(data, out));
-            if !reading.finished {
+        let cut = if reading.done { Ok(()) } else { events.end(&mut |data| reading.take(data, out)) };
+        match reading.finish.take() {
+            Some(word) if reading.open.is_empty() => out.push(Token::Finished(word)),
+            _ => {
                 cut?;
                 return Err(Fault::garbage("the model's answer ended too early"));
             }
-        } else if !reading.finished {
-            return Err(Fault::garbage("the model's answer ended too early"));
         }
         out.extend(reading.usage.take().map(Token::Usage));
         Ok(())
@@ -141,21 +143,39 @@ impl Reading {
             self.usage = Some(usage);
         }
         let choices = get("choices").and_then(json::elements).unwrap_or_default();
-        let mut choices = choices.iter().filter_map(|choice| json::members(choice.get()));
-        let first = |choice: &Members<'_>| json::get(choice, "index").is_none_or(|index| index == "0");
-        let Some(choice) = choices.find(first) else { return Ok(()) };
-        if self.finished {
-            return Ok(());
-        }
-        if let Some(delta) = json::get(&choice, "delta").and_then(json::members) {
-            out.extend(chat::content(&delta).filter(|text| !text.is_empty()).map(Token::Text));
-            out.extend(chat::more(&delta).map(Token::More));
-        }
-        if let Some(word) = json::get(&choice, "finish_reason").and_then(json::text) {
-            self.finished = true;
-            out.push(Token::Finished(chat::finish_word(&word).to_owned()));
+        for choice in choices.iter().filter_map(|choice| json::members(choice.get())) {
+            self.take_choice(&choice, out);
         }
         Ok(())
+    }
+
+    fn take_choice(&mut self, choice: &Members<'_>, out: &mut Vec<Token>) {
+        let index: u32 = json::get(choice, "index").and_then(|index| index.parse().ok()).unwrap_or_default();
+        let delta = json::get(choice, "delta").and_then(json::members).unwrap_or_default();
+        let finish = json::get(choice, "finish_reason").and_then(json::text);
+        let finish = finish.as_deref().map(chat::finish_word);
+        let logprobs = json::get(choice, "logprobs");
+        if index == 0 {
+            if self.finish.is_some() {
+                return;
+            }
+            if logprobs.is_some() {
+                out.push(Token::Choice(chat::choice_piece(0, &delta, logprobs, None)));
+            } else {
+                out.extend(chat::content(&delta).filter(|text| !text.is_empty()).map(Token::Text));
+                out.extend(chat::more(&delta).map(Token::More));
+            }
+            self.finish = finish.map(str::to_owned);
+            return;
+        }
+        self.open.retain(|open| *open != index);
+        if finish.is_none() {
+            self.open.push(index);
+        }
+        let says = chat::content(&delta).is_some_and(|text| !text.is_empty()) || chat::more(&delta).is_some();
+        if says || logprobs.is_some() || finish.is_some() {
+            out.push(Token::Choice(chat::choice_piece(index, &delta, logprobs, finish)));
+        }
     }
 }
 
@@ -179,6 +199,7 @@ mod tests {
         let word = |token: &Token| match token {
             Token::Text(text) => format!("text {text}"),
             Token::More(more) => format!("more {more}"),
+            Token::Choice(choice) => format!("choice {choice}"),
             Token::Finished(word) => format!("finished {word}"),
             Token::Usage(usage) => format!("usage {} {}", usage.prompt_tokens, usage.completion_tokens),
             Token::Failed(_) => panic!("a fault is not a token here"),
@@ -229,6 +250,25 @@ mod tests {
         assert_eq!(tokens.len(), 4);
         assert!(tokens[0].starts_with(r#"more {"tool_calls":[{"index":0,"id":"call_1""#), "{tokens:?}");
         assert_eq!(tokens[3], "finished tool_calls");
+    }
+
+    #[test]
+    fn several_choices_are_told_apart() {
+        let chunk = |choice: &str| format!("data: {{\"choices\":[{choice}]}}\n\n");
+        let both = [
+            chunk(r#"{"index":0,"delta":{"content":"a"}}"#),
+            chunk(r#"{"index":1,"delta":{"role":"assistant","content":""}}"#),
+            chunk(r#"{"index":0,"delta":{},"finish_reason":"stop"},{"index":1,"delta":{"content":"b"}}"#),
+        ]
+        .concat();
+        let end = chunk(r#"{"index":1,"delta":{},"finish_reason":"length"}"#);
+        let second = r#"choice {"index":1,"delta":{"content":"b"},"logprobs":null,"finish_reason":null}"#;
+        let over = r#"choice {"index":1,"delta":{},"logprobs":null,"finish_reason":"length"}"#;
+        assert_eq!(heard([(both.clone() + &end).as_bytes()]), ["text a", second, over, "finished stop"]);
+        assert_eq!(heard([both.as_bytes()]), ["text a", second, "fault the model's answer ended too early"]);
+        let likely = chunk(r#"{"index":0,"delta":{"content":"a"},"logprobs":{"content":[1]},"finish_reason":"stop"}"#);
+        let piece = r#"choice {"index":0,"delta":{"content":"a"},"logprobs":{"content":[1]},"finish_reason":null}"#;
+        assert_eq!(heard([likely.as_bytes()]), [piece, "finished stop"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A streamed chat: the wait for its first piece, and the pump that carries the rest to the caller.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ pub(crate) async fn open(provider: String, head: &Head, mut incoming: Incoming) 
         let tokens = [
             answer.text.filter(|text| !text.is_empty()).map(Token::Text),
             answer.more.map(Token::More),
+            // Further choices of an answer that was to be streamed and came whole are not split up again.
             Some(Token::Finished(answer.finish_reason)),
             answer.usage.map(Token::Usage),
         ];
@@ -68,6 +69,9 @@ pub(crate) async fn open(provider: String, head: &Head, mut incoming: Incoming) 
 /// connection to the upstream.
 pub(crate) async fn pump(opened: Opened, mut writer: StreamWriter<Token>, deadline: Deadline, attempts: u32) {
     let Opened { mut tokens, mut rest, mut fault, .. } = opened;
+    // Two timers for all pieces: starting one and taking it back costs more than a piece.
+    let (mut over, mut look_up) = (pin!(sleep(deadline.left())), pin!(sleep(LOOK_UP)));
+    let mut buffer = Vec::with_capacity(READ);
     loop {
         if let Some(fault) = fault.take() {
             tokens.push(Token::Failed(Error { reason: fault.reason, attempts }));
@@ -77,11 +81,23 @@ pub(crate) async fn pump(opened: Opened, mut writer: StreamWriter<Token>, deadli
             return;
         }
         let Some((answer, incoming)) = &mut rest else { return };
-        let Some(read) = next(incoming, &mut writer, deadline).await else { return };
+        let read = {
+            let mut read = pin!(incoming.more(std::mem::take(&mut buffer)));
+            loop {
+                match next(read.as_mut(), over.as_mut(), look_up.as_mut()).await {
+                    Event::Read(read) => break read,
+                    Event::Deadline => break Err(Fault { reason: Reason::Timeout, ..Fault::timeout() }),
+                    Event::LookUp if !has_reader(&mut writer).await => return,
+                    Event::LookUp => look_up.set(sleep(LOOK_UP)),
+                }
+            }
+        };
         let mut ended = true;
         let mut outcome = read.and_then(|(bytes, open)| {
             answer.feed(&bytes, &mut tokens)?;
             ended = !open || answer.is_done();
+            buffer = bytes;
+            buffer.clear();
             Ok(())
         });
         if ended && outcome.is_ok() {
@@ -94,36 +110,29 @@ pub(crate) async fn pump(opened: Opened, mut writer: StreamWriter<Token>, deadli
     }
 }
 
-/// The next bytes, or why there are none; none at all when the reader has left.
+type Bytes = Result<(Vec<u8>, bool), Fault>;
+
+enum Event {
+    Read(Bytes),
+    Deadline,
+    LookUp,
+}
+
 async fn next(
-    incoming: &mut Incoming,
-    writer: &mut StreamWriter<Token>,
-    deadline: Deadline,
-) -> Option<Result<(Vec<u8>, bool), Fault>> {
-    enum Event {
-        Read(Result<(Vec<u8>, bool), Fault>),
-        Deadline,
-        LookUp,
-    }
-    let (mut read, mut over) = (pin!(incoming.more(Vec::with_capacity(READ))), pin!(sleep(deadline.left())));
-    let mut look_up = pin!(sleep(LOOK_UP));
-    loop {
-        let event = poll_fn(|cx| {
-            if let Poll::Ready(read) = read.as_mut().poll(cx) {
-                return Poll::Ready(Event::Read(read));
-            }
-            if over.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Event::Deadline);
-            }
-            look_up.as_mut().poll(cx).map(|()| Event::LookUp)
-        });
-        match event.await {
-            Event::Read(read) => return Some(read),
-            Event::Deadline => return Some(Err(Fault { reason: Reason::Timeout, ..Fault::timeout() })),
-            Event::LookUp if !has_reader(writer).await => return None,
-            Event::LookUp => look_up.set(sleep(LOOK_UP)),
+    mut read: Pin<&mut impl Future<Output = Bytes>>,
+    mut over: Pin<&mut impl Future<Output = ()>>,
+    mut look_up: Pin<&mut impl Future<Output = ()>>,
+) -> Event {
+    poll_fn(|cx| {
+        if let Poll::Ready(read) = read.as_mut().poll(cx) {
+            return Poll::Ready(Event::Read(read));
         }
-    }
+        if over.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Event::Deadline);
+        }
+        look_up.as_mut().poll(cx).map(|()| Event::LookUp)
+    })
+    .await
 }
 
 /// Whether anybody still reads. Writing nothing ends at once when nobody does, and is taken back otherwise.

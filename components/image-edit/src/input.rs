@@ -1,6 +1,6 @@
 use hybrid_guest::bytes::TooLong;
 use hybrid_guest::types::{Problem, Reason};
-use hybrid_picture::Limits;
+use hybrid_picture::{Limits, Polarity};
 
 /// A picture and its mask as the models take them: PNGs of one size.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ impl Input {
     pub(crate) fn read(
         image: Result<Vec<u8>, TooLong>,
         mask: Option<Result<Vec<u8>, TooLong>>,
+        polarity: Polarity,
         limits: &Limits,
         max_bytes: usize,
     ) -> Result<Input, Reason> {
@@ -33,7 +34,7 @@ impl Input {
         let picture =
             hybrid_picture::prepare(image, limits).map_err(|refused| Reason::invalid("image", refused.to_string()))?;
         let mask = mask
-            .map(|mask| hybrid_picture::mask(mask, &picture, limits))
+            .map(|mask| hybrid_picture::mask(mask, &picture, limits, polarity))
             .transpose()
             .map_err(|refused| Reason::invalid("mask", refused.to_string()))?;
         Ok(Input { width: picture.width, height: picture.height, image: picture.png, mask })
@@ -54,12 +55,13 @@ mod tests {
     }
 
     fn refused(image: Result<Vec<u8>, TooLong>, mask: Option<Result<Vec<u8>, TooLong>>) -> Reason {
-        Input::read(image, mask, &Limits::default(), 100).expect_err("it is refused")
+        Input::read(image, mask, Polarity::Light, &Limits::default(), 100).expect_err("it is refused")
     }
 
     #[test]
     fn a_picture_and_its_mask_become_pngs_of_one_size() {
-        let input = Input::read(Ok(dot()), Some(Ok(dot())), &Limits::default(), 100).expect("both are pictures");
+        let input = Input::read(Ok(dot()), Some(Ok(dot())), Polarity::Light, &Limits::default(), 100)
+            .expect("both are pictures");
         assert_eq!((input.width, input.height), (8, 8));
         assert!(input.image.starts_with(b"\x89PNG"));
         assert!(input.mask.expect("a mask").starts_with(b"\x89PNG"));

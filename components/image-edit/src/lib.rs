@@ -25,13 +25,13 @@ mod bindings {
 
 use std::sync::OnceLock;
 
-use bindings::exports::hybrid::image_edit::image_edit::{Change, Guest, Picture};
+use bindings::exports::hybrid::image_edit::image_edit::{self as own, Change, Guest, Picture};
 use bindings::hybrid::inference::inference::{self, EditInput};
 use futures::future::{OptionFuture, join};
 use hybrid_guest::chain::{Chain, walk};
 use hybrid_guest::types::{Control, Error, Media, PicturePrompt};
 use hybrid_guest::{bytes, settings};
-use hybrid_picture::Limits;
+use hybrid_picture::{Limits, Polarity};
 
 struct ImageEdit;
 
@@ -46,8 +46,12 @@ impl Guest for ImageEdit {
         let Settings { chain, limits, max_upload_bytes } = settings();
         // Both at once: who sends them may do so in any order.
         let mask = OptionFuture::from(change.mask.map(|mask| bytes::whole(mask, *max_upload_bytes)));
+        let polarity = match change.polarity {
+            own::Polarity::Light => Polarity::Light,
+            own::Polarity::Transparent => Polarity::Transparent,
+        };
         let (image, mask) = join(bytes::whole(change.image, *max_upload_bytes), mask).await;
-        let input = input::Input::read(image, mask, limits, *max_upload_bytes)?;
+        let input = input::Input::read(image, mask, polarity, limits, *max_upload_bytes)?;
 
         let prompt = PicturePrompt {
             text: change.text,

@@ -25,6 +25,7 @@ impl Answer {
             finish_reason: self.finish_reason.to_owned(),
             usage: Some(self.usage),
             more: None,
+            choices: None,
         }
     }
 
@@ -48,7 +49,7 @@ pub(crate) fn answer(conversation: &Conversation) -> Answer {
     let said = conversation.messages.iter().filter_map(self::text);
     let prompt_tokens = said.map(|text| text.split_whitespace().count() as u32).sum();
     let completion_tokens = words.len() as u32;
-    let usage = Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
+    let usage = Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens, more: None };
     Answer { words, finish_reason, usage }
 }
 

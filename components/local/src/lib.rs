@@ -65,7 +65,7 @@ impl own::Guest for Local {
 
     async fn transcribe(model: String, input: own::Recording, within: Budget) -> Result<own::Transcript, Error> {
         if model != segments::MODEL {
-            let input = next::Recording { audio: input.audio, language: input.language };
+            let input = next::Recording { audio: input.audio, language: input.language, timestamps: input.timestamps };
             let found = next::transcribe(model, input, within).await?;
             return Ok(own::Transcript {
                 text: found.text,

@@ -1,13 +1,14 @@
 //! What goes back: a status, the headers in one go, and a body that may still be coming.
 
-use hybrid_guest::bytes;
 use hybrid_guest::types::Served;
+use hybrid_guest::{bytes, time};
 use spin_sdk::wasip3::http::types::{Fields, Response};
 use spin_sdk::wasip3::wit_bindgen::StreamReader;
 use spin_sdk::wasip3::{wit_future, wit_stream};
 
 use crate::input::Parameters;
 use crate::refusal::Refusal;
+use crate::v1;
 
 pub(crate) const JSON: &str = "application/json";
 
@@ -41,9 +42,18 @@ impl Answer {
         Answer { status: 200, headers, body: Body::Stream(stream) }.with("content-type", content_type)
     }
 
-    pub(crate) fn refusal(refusal: &Refusal, timestamp: &str) -> Answer {
-        let mut answer = Answer::bytes(JSON, refusal.body(timestamp));
-        answer.status = refusal.status;
+    /// In the form of those whose path it is.
+    pub(crate) fn refusal(refusal: &Refusal, path: &str) -> Answer {
+        let (status, body) = match v1::covers(path) {
+            true => v1::problem(refusal),
+            false => (refusal.status, refusal.body(&time::now())),
+        };
+        let mut answer = Answer::bytes(JSON, body);
+        answer.status = status;
+        // What OpenAI's clients ask before they send a request again.
+        if refusal.futile {
+            answer = answer.with("x-should-retry", "false");
+        }
         if let Some(allow) = refusal.allow {
             answer = answer.with("allow", allow);
         }

@@ -57,6 +57,16 @@ impl<'a> Object<'a> {
         let (_, value) = self.0.iter().rfind(|(known, _)| known == name)?;
         Some(value.get()).filter(|json| *json != "null")
     }
+
+    /// Every field that is there and not null, once, in order.
+    fn all(&self) -> Vec<(&str, &'a str)> {
+        let mut seen = std::collections::HashSet::new();
+        let last = self.0.iter().rev().filter(|(name, _)| seen.insert(&**name));
+        let mut all: Vec<_> = last.map(|(name, value)| (&**name, value.get())).collect();
+        all.retain(|(_, json)| *json != "null");
+        all.reverse();
+        all
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
@@ -129,6 +139,11 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn raw(&self, name: &str) -> Option<&'a str> {
         self.object.get(name)
+    }
+
+    /// All fields but these, as one JSON object; none when there are none.
+    pub(crate) fn others(&self, but: &[&str]) -> Option<String> {
+        carried(self.object.all().into_iter().filter(|(name, _)| !but.contains(name)))
     }
 
     pub(crate) fn problem(&mut self, name: &str, message: impl Into<String>) {
@@ -238,6 +253,47 @@ impl<'a> Fields<'a> {
         }
         Some(model)
     }
+
+    /// As `model`, with what OpenAI's clients may have there: names without an owner, which may be the platform's own, and
+    /// what some say where there is but one model.
+    pub(crate) fn any_model(&mut self, suffix: bool) -> Option<String> {
+        let model = self.text("model")?;
+        match check_any_model(&model, suffix) {
+            Ok(named) => named.then_some(model),
+            Err(message) => {
+                self.problem("model", message);
+                None
+            }
+        }
+    }
+}
+
+/// Whether the text names a model; it may also say that none is meant.
+pub(crate) fn check_any_model(model: &str, suffix: bool) -> Result<bool, &'static str> {
+    // Hugging Face's clients say so where they were given an address instead of a model.
+    if matches!(model, "" | "dummy" | "tgi") || model.starts_with("http://") || model.starts_with("https://") {
+        return Ok(false);
+    }
+    if model.contains('/') {
+        return check_model(model, suffix).map(|()| true);
+    }
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b':');
+    let named = model.len() <= MODEL_BYTES
+        && model.bytes().all(legal)
+        && model.starts_with(|first: char| first.is_ascii_alphanumeric());
+    if named { Ok(true) } else { Err("must be a model's name") }
+}
+
+/// One JSON object of these fields; none when there are none.
+pub(crate) fn carried<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
+    let mut object = String::new();
+    for (name, json) in fields {
+        object.push(if object.is_empty() { '{' } else { ',' });
+        object.push_str(&serde_json::Value::from(name).to_string());
+        object.push(':');
+        object.push_str(json);
+    }
+    (!object.is_empty()).then(|| object + "}")
 }
 
 fn outside(low: &impl ToString, high: &impl ToString) -> String {
@@ -358,6 +414,26 @@ mod tests {
         let mut fields = Fields::read("{\"a\":\"äöü😀\"}".as_bytes()).expect("an object");
         assert_eq!(fields.required_text("a", 4), "äöü😀");
         assert!(fields.into_problems().is_empty());
+    }
+
+    #[test]
+    fn other_fields_are_carried_once_and_as_they_are() {
+        let fields = Fields::read(br#"{"a": 1, "b\"": [1.50], "c": null, "a": {"x": 2}}"#).expect("an object");
+        assert_eq!(fields.others(&[]).as_deref(), Some(r#"{"b\"":[1.50],"a":{"x": 2}}"#));
+        assert_eq!(fields.others(&["a", "b\""]), None);
+    }
+
+    #[test]
+    fn clients_of_openai_name_models_in_more_ways() {
+        for model in ["a/b", "gpt-4o-mini", "llama3.1:8b", "text-embedding-3-small"] {
+            assert_eq!(check_any_model(model, true), Ok(true), "{model}");
+        }
+        for model in ["", "dummy", "tgi", "http://127.0.0.1:1/v1"] {
+            assert_eq!(check_any_model(model, true), Ok(false), "{model}");
+        }
+        for model in ["a/b/c", "../b", "a b", "-x", "a\\b", "ä"] {
+            assert!(check_any_model(model, true).is_err(), "{model}");
+        }
     }
 
     #[test]

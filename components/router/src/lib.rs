@@ -13,6 +13,8 @@ mod output;
 mod refusal;
 mod routes;
 mod serve;
+mod stream;
+mod v1;
 
 mod bindings {
     use spin_sdk::wit_bindgen;
@@ -61,9 +63,13 @@ async fn answer(request: Request) -> Answer {
         _ => Verb::Other,
     };
     let target = request.get_path_with_query().unwrap_or_default();
-    let refusal = match way(verb, target.split('?').next().unwrap_or_default()) {
-        Way::Page(wanted) if verb == Verb::Head => return page(wanted).head(),
-        Way::Page(wanted) => return page(wanted),
+    let path = target.split('?').next().unwrap_or_default().to_owned();
+    let refusal = match way(verb, &path) {
+        Way::Page(wanted) => match page(wanted, &path) {
+            Ok(answer) if verb == Verb::Head => return answer.head(),
+            Ok(answer) => return answer,
+            Err(refusal) => refusal,
+        },
         Way::Tell(allow) => return Answer::empty(204).with("allow", allow),
         Way::NotFound => Refusal::not_found(),
         Way::NotAllowed(allow) => Refusal::method_not_allowed(allow),
@@ -77,16 +83,16 @@ async fn answer(request: Request) -> Answer {
                     if parameters.0.is_empty() && !refusal.details.is_empty() {
                         parameters.add("refused", routes::names(&refusal.details));
                     }
-                    return Answer::refusal(&refusal, &time::now()).logged(&parameters);
+                    return Answer::refusal(&refusal, &path).logged(&parameters);
                 }
             }
         }
     };
-    let answer = Answer::refusal(&refusal, &time::now());
+    let answer = Answer::refusal(&refusal, &path);
     if verb == Verb::Head { answer.head() } else { answer }
 }
 
-fn page(page: Page) -> Answer {
+fn page(page: Page, path: &str) -> Result<Answer, Refusal> {
     // The page may run and load what comes from here, and nothing else.
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                           img-src blob: data:; media-src blob:; base-uri 'none'; form-action 'none'; \
@@ -96,15 +102,21 @@ fn page(page: Page) -> Answer {
             .with("cache-control", "no-cache")
             .with("x-content-type-options", "nosniff")
     };
-    match page {
+    Ok(match page {
         Page::Health => Answer::bytes(JSON, output::health(&time::now())).with("cache-control", "no-store"),
+        Page::Models => Answer::bytes(JSON, v1::offer()).with("cache-control", "no-cache"),
+        Page::OpenAiModels => Answer::bytes(JSON, v1::list()).with("cache-control", "no-cache"),
+        Page::OpenAiModel => {
+            let model = path.strip_prefix(routes::OPENAI_MODEL).unwrap_or_default();
+            Answer::bytes(JSON, v1::one(model)?).with("cache-control", "no-cache")
+        }
         Page::OpenApi => asset(JSON, openapi::document()),
         Page::Docs => asset("text/html; charset=utf-8", include_str!("pages/docs.html"))
             .with("content-security-policy", POLICY)
             .with("referrer-policy", "no-referrer"),
         Page::DocsScript => asset("text/javascript; charset=utf-8", include_str!("pages/docs.js")),
         Page::DocsStyle => asset("text/css; charset=utf-8", include_str!("pages/docs.css")),
-    }
+    })
 }
 
 /// What must not leave the platform goes to the log.

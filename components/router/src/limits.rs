@@ -19,6 +19,20 @@ pub(crate) const SEED: RangeInclusive<u64> = 0..=(1 << 53) - 1;
 pub(crate) const SPEAKER: RangeInclusive<u64> = 0..=65_535;
 pub(crate) const SPEED: RangeInclusive<f64> = 0.25..=4.0;
 pub(crate) const MAX_TOKENS: RangeInclusive<u64> = 1..=32_768;
+/// OpenAI's clients ask for as much as their models can; ours will say what they can.
+pub(crate) const OPENAI_MAX_TOKENS: RangeInclusive<u64> = 1..=u32::MAX as u64;
+/// Answers to one question, as OpenAI has it.
+pub(crate) const CHOICES: RangeInclusive<u64> = 1..=128;
+/// Pictures for one prompt, as OpenAI has it.
+pub(crate) const PICTURES: RangeInclusive<u64> = 1..=10;
+/// Texts for one request for vectors, as OpenAI has it.
+pub(crate) const EMBEDDING_TEXTS: usize = 2_048;
+/// Numbers in one answer of vectors: 2,048 of 2,048, or 16 MB.
+pub(crate) const EMBEDDING_NUMBERS: usize = 1 << 22;
+/// Pictures that stand in a conversation, as base64: four phone photos, or what models' servers take in all.
+const CHAT_PICTURE_BYTES: u64 = 16 << 20;
+/// Many texts for one request for vectors: a book.
+const EMBEDDING_BYTES: u64 = 8 << 20;
 pub(crate) const TEMPERATURE: RangeInclusive<f64> = 0.0..=2.0;
 /// Ten minutes: what one request may take at most.
 pub(crate) const TIMEOUT_MS: RangeInclusive<u64> = 1..=600_000;
@@ -82,6 +96,16 @@ impl Limits {
     /// Bytes of a JSON body that holds this many characters.
     pub(crate) fn json_bytes(characters: u64) -> u64 {
         characters.saturating_mul(BYTES_PER_CHARACTER).saturating_add(SLACK_BYTES)
+    }
+
+    /// Bytes of a conversation with pictures in it.
+    pub(crate) fn chat_bytes(&self) -> u64 {
+        Limits::json_bytes(self.llm_chars).saturating_add(CHAT_PICTURE_BYTES)
+    }
+
+    /// Bytes of many texts.
+    pub(crate) fn texts_bytes(&self) -> u64 {
+        Limits::json_bytes(self.embedding_chars).saturating_add(EMBEDDING_BYTES)
     }
 
     /// Bytes of a JSON body with a picture and its mask, which together hold no more than one upload may.

@@ -18,6 +18,8 @@ pub(crate) struct Form {
     /// Fields of text, the last one winning.
     pub texts: Vec<(String, String)>,
     pub files: Vec<(String, Chunks)>,
+    /// Names of files that came more than once.
+    pub again: Vec<String>,
 }
 
 impl Form {
@@ -25,6 +27,27 @@ impl Form {
         let found = self.texts.iter().rev().find(|(known, _)| known == name)?;
         // An HTML form sends its empty fields too.
         Some(found.1.trim()).filter(|text| !text.is_empty())
+    }
+
+    /// Whether more than one file had this name.
+    pub(crate) fn repeated(&self, name: &str) -> bool {
+        self.again.iter().any(|known| known == name)
+    }
+
+    /// The fields as a JSON object, so that one set of rules holds for forms and JSON. Of these names, what reads as a
+    /// number or a flag is one; everything else is text.
+    pub(crate) fn json(&self, plain: &[&str]) -> String {
+        let mut json = serde_json::Map::new();
+        for (name, _) in &self.texts {
+            let Some(text) = self.text(name) else { continue };
+            let value = match text {
+                "true" | "false" if plain.contains(&name.as_str()) => Some((text == "true").into()),
+                _ if plain.contains(&name.as_str()) => text.parse().ok().map(serde_json::Value::Number),
+                _ => None,
+            };
+            json.insert(name.clone(), value.unwrap_or_else(|| text.into()));
+        }
+        serde_json::Value::Object(json).to_string()
     }
 
     pub(crate) fn take_file(&mut self, name: &str) -> Option<Chunks> {
@@ -148,7 +171,9 @@ impl Form {
             State::Text(name, text) => self.texts.push((name, String::from_utf8_lossy(&text).into_owned())),
             State::File(name, chunks) => {
                 // Of two files of one name the last counts, and only it is held.
-                drop(self.take_file(&name));
+                if self.take_file(&name).is_some() {
+                    self.again.push(name.clone());
+                }
                 self.files.push((name, chunks));
             }
             _ => {}

@@ -1,9 +1,12 @@
 //! The JSON that goes out, in the plan's words.
 
+use hybrid_guest::time;
 use hybrid_guest::types::{Completion, Served, Usage};
 use serde_json::json;
 
 use crate::input::Problem;
+use crate::refusal::Refusal;
+use crate::stream::{Dialect, event, one_line};
 
 /// A JSON object written field by field, in the order given: for a whole tree of values there is no need.
 struct Writer(Vec<u8>);
@@ -124,39 +127,57 @@ pub(crate) fn transcript(transcript: &Transcript<'_>, served: &Served) -> Vec<u8
     writer.end(Some(served))
 }
 
-/// The next piece of a streamed answer, as a server-sent event.
-pub(crate) fn piece_event(text: &str, out: &mut Vec<u8>) {
-    event(None, &Writer::new(text.len() + 32).field("response", text).end(None), out);
+/// The pieces of a chat as server-sent events, in the plan's words.
+#[derive(Default)]
+pub(crate) struct Events {
+    served: Option<Served>,
 }
 
-/// The next piece of something else than text, in the form of OpenAI's `delta`.
-pub(crate) fn delta_event(delta: &str, out: &mut Vec<u8>) {
-    // An event's data ends at a line's end; inside JSON a line's end means nothing.
-    let delta = delta.replace(['\r', '\n'], " ");
-    event(None, &Writer::new(delta.len() + 16).raw("delta", &delta).end(None), out);
-}
-
-pub(crate) fn done_event(finish_reason: &str, usage: Option<&Usage>, served: &Served, out: &mut Vec<u8>) {
-    let data = Writer::new(192)
-        .field("done", &true)
-        .field("model", &served.model)
-        .field("tokens_used", &tokens(usage))
-        .field("finish_reason", finish_reason)
-        .end(Some(served));
-    event(None, &data, out);
-}
-
-pub(crate) fn error_event(body: &[u8], out: &mut Vec<u8>) {
-    event(Some("error"), body, out);
-}
-
-fn event(name: Option<&str>, data: &[u8], out: &mut Vec<u8>) {
-    if let Some(name) = name {
-        out.extend_from_slice(format!("event: {name}\n").as_bytes());
+impl Dialect for Events {
+    fn served(&mut self, served: Served) {
+        self.served = Some(served);
     }
-    out.extend_from_slice(b"data: ");
-    out.extend_from_slice(data);
-    out.extend_from_slice(b"\n\n");
+
+    fn text(&mut self, text: &str, out: &mut Vec<u8>) {
+        event(None, &Writer::new(text.len() + 32).field("response", text).end(None), out);
+    }
+
+    fn more(&mut self, delta: &str, out: &mut Vec<u8>) {
+        event(None, &Writer::new(delta.len() + 16).raw("delta", &one_line(delta)).end(None), out);
+    }
+
+    /// The plan's answer is the first choice.
+    fn choice(&mut self, choice: &str, out: &mut Vec<u8>) {
+        #[derive(serde::Deserialize)]
+        struct Choice<'a> {
+            index: u32,
+            #[serde(borrow)]
+            delta: Delta<'a>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Delta<'a> {
+            #[serde(borrow)]
+            content: Option<std::borrow::Cow<'a, str>>,
+        }
+        if let Ok(Choice { index: 0, delta: Delta { content: Some(text) } }) = serde_json::from_str(choice)
+            && !text.is_empty()
+        {
+            self.text(&text, out);
+        }
+    }
+
+    fn done(&mut self, finish_reason: &str, usage: Option<&Usage>, out: &mut Vec<u8>) {
+        let mut data = Writer::new(192);
+        data.field("done", &true)
+            .field("model", &self.served.as_ref().map(|served| served.model.as_str()))
+            .field("tokens_used", &tokens(usage))
+            .field("finish_reason", finish_reason);
+        event(None, &data.end(self.served.as_ref()), out);
+    }
+
+    fn failed(&mut self, refusal: &Refusal, out: &mut Vec<u8>) {
+        event(Some("error"), &refusal.body(&time::now()), out);
+    }
 }
 
 #[cfg(test)]
@@ -192,12 +213,13 @@ mod tests {
 
     #[test]
     fn a_completion_is_the_plans() {
-        let usage = Usage { prompt_tokens: 40, completion_tokens: 5, total_tokens: 45 };
+        let usage = Usage { prompt_tokens: 40, completion_tokens: 5, total_tokens: 45, more: None };
         let mut answer = Completion {
             text: Some("\"Paris\"\n".into()),
             finish_reason: "stop".into(),
             usage: Some(usage),
             more: None,
+            choices: None,
         };
         assert_eq!(
             text(completion(&answer, &served(false))),
@@ -242,16 +264,22 @@ mod tests {
 
     #[test]
     fn events_are_lines() {
-        let mut out = Vec::new();
-        piece_event("a\nb", &mut out);
-        delta_event("{\n\"x\":1}", &mut out);
-        done_event("stop", None, &served(false), &mut out);
-        error_event(b"{}", &mut out);
-        assert_eq!(
-            text(out),
-            "data: {\"response\":\"a\\nb\"}\n\ndata: {\"delta\":{ \"x\":1}}\n\n\
-             data: {\"done\":true,\"model\":\"a/b\",\"tokens_used\":null,\"finish_reason\":\"stop\"}\n\n\
-             event: error\ndata: {}\n\n"
+        let (mut events, mut out) = (Events::default(), Vec::new());
+        events.served(served(false));
+        events.text("a\nb", &mut out);
+        events.more("{\n\"x\":1}", &mut out);
+        events.choice(r#"{"index":0,"delta":{"content":"c"}}"#, &mut out);
+        events.choice(r#"{"index":1,"delta":{"content":"d"}}"#, &mut out);
+        events.done("stop", None, &mut out);
+        events.failed(&Refusal::useless("no"), &mut out);
+        let told = text(out);
+        assert!(
+            told.starts_with(
+                "data: {\"response\":\"a\\nb\"}\n\ndata: {\"delta\":{ \"x\":1}}\n\ndata: {\"response\":\"c\"}\n\n\
+                 data: {\"done\":true,\"model\":\"a/b\",\"tokens_used\":null,\"finish_reason\":\"stop\"}\n\n\
+                 event: error\ndata: {\"error\":"
+            ),
+            "{told}"
         );
     }
 }

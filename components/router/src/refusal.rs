@@ -18,6 +18,8 @@ pub(crate) struct Refusal {
     pub details: Vec<Problem>,
     pub retry_after: Option<u32>,
     pub allow: Option<&'static str>,
+    /// Sending it again is of no use until somebody has changed something here, whatever the status says to clients.
+    pub futile: bool,
     /// Calls that were sent before giving up.
     pub attempts: u32,
     /// For our own log; never leaves the platform.
@@ -33,6 +35,7 @@ impl Refusal {
             details: Vec::new(),
             retry_after: None,
             allow: None,
+            futile: false,
             attempts: 0,
             inside: None,
         }
@@ -68,6 +71,15 @@ impl Refusal {
         Refusal { details: problems, ..Refusal::new(422, "validation_error", message) }
     }
 
+    pub(crate) fn wrong(field: &str, message: impl Into<String>) -> Refusal {
+        Refusal::invalid(vec![problem(field, message)])
+    }
+
+    pub(crate) fn no_model(model: &str) -> Refusal {
+        let details = vec![problem("model", "is served by nobody here")];
+        Refusal { details, ..Refusal::new(404, "model_not_found", format!("nobody here serves the model `{model}`")) }
+    }
+
     /// An answer of a model that broke its promise.
     pub(crate) fn useless(message: &str) -> Refusal {
         Refusal::new(502, "huggingface_api_error", message)
@@ -88,17 +100,12 @@ impl From<Error> for Refusal {
             ),
             Reason::UnsupportedMedia(message) => Refusal::new(415, "unsupported_media_type", message),
             Reason::TooLarge(message) => Refusal::new(413, "payload_too_large", message),
-            Reason::UnknownModel(model) => {
-                let details = vec![problem("model", "is served by nobody here")];
-                Refusal {
-                    details,
-                    ..Refusal::new(404, "model_not_found", format!("nobody here serves the model `{model}`"))
-                }
-            }
-            Reason::NotConfigured(message) => Refusal::new(503, UPSTREAM, message),
+            Reason::UnknownModel(model) => Refusal::no_model(&model),
+            Reason::NotConfigured(message) => Refusal { futile: true, ..Refusal::new(503, UPSTREAM, message) },
             Reason::Rejected(failure) => Refusal::new(400, UPSTREAM, failure.message),
             // What the upstream says of our credentials is the operator's business.
             Reason::Denied(failure) => Refusal {
+                futile: true,
                 inside: Some(failure.message),
                 ..Refusal::new(502, UPSTREAM, "the upstream service refuses the platform's own credentials or credit")
             },

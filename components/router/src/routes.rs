@@ -1,11 +1,17 @@
 //! Which paths there are, and what may be done with them.
 
 use crate::input::Problem;
+use crate::v1;
 
 /// What is answered without asking anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Page {
     Health,
+    /// What there is to choose from, by capability.
+    Models,
+    /// The same as OpenAI's clients ask for it.
+    OpenAiModels,
+    OpenAiModel,
     OpenApi,
     Docs,
     DocsScript,
@@ -21,6 +27,7 @@ pub(crate) enum Endpoint {
     Stt,
     Llm,
     Embedding,
+    OpenAi(v1::Endpoint),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +43,16 @@ pub(crate) const ROUTES: &[(&str, Route)] = &[
     ("/edit-image", Route::Endpoint(Endpoint::EditImage)),
     ("/tts", Route::Endpoint(Endpoint::Tts)),
     ("/stt", Route::Endpoint(Endpoint::Stt)),
+    ("/v1/chat/completions", Route::Endpoint(Endpoint::OpenAi(v1::Endpoint::Chat))),
+    ("/v1/completions", Route::Endpoint(Endpoint::OpenAi(v1::Endpoint::Completions))),
+    ("/v1/embeddings", Route::Endpoint(Endpoint::OpenAi(v1::Endpoint::Embeddings))),
+    ("/v1/images/generations", Route::Endpoint(Endpoint::OpenAi(v1::Endpoint::Images))),
+    ("/v1/images/edits", Route::Endpoint(Endpoint::OpenAi(v1::Endpoint::ImageEdits))),
+    ("/v1/audio/speech", Route::Endpoint(Endpoint::OpenAi(v1::Endpoint::Speech))),
+    ("/v1/audio/transcriptions", Route::Endpoint(Endpoint::OpenAi(v1::Endpoint::Transcriptions))),
+    ("/v1/models", Route::Page(Page::OpenAiModels)),
+    ("/v1/models/{model}", Route::Page(Page::OpenAiModel)),
+    ("/models", Route::Page(Page::Models)),
     ("/health", Route::Page(Page::Health)),
     ("/healthz", Route::Page(Page::Health)),
     ("/openapi.json", Route::Page(Page::OpenApi)),
@@ -43,6 +60,9 @@ pub(crate) const ROUTES: &[(&str, Route)] = &[
     ("/docs/docs.js", Route::Page(Page::DocsScript)),
     ("/docs/docs.css", Route::Page(Page::DocsStyle)),
 ];
+
+/// What stands before a model's name, whose own slash may be written as one or escaped.
+pub(crate) const OPENAI_MODEL: &str = "/v1/models/";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -65,6 +85,8 @@ pub(crate) enum Way {
 }
 
 pub(crate) fn way(verb: Verb, path: &str) -> Way {
+    let model = path.strip_prefix(OPENAI_MODEL).is_some_and(|model| !model.is_empty());
+    let path = if model { "/v1/models/{model}" } else { path };
     let Some((_, route)) = ROUTES.iter().find(|(known, _)| *known == path) else { return Way::NotFound };
     match (route, verb) {
         (Route::Page(page), Verb::Get | Verb::Head) => Way::Page(*page),
@@ -106,6 +128,16 @@ mod tests {
         ] {
             assert_eq!(way(Verb::Post, path), Way::Endpoint(endpoint));
         }
+    }
+
+    #[test]
+    fn a_models_name_is_the_rest_of_its_path() {
+        for path in ["/v1/models/org%2Fname", "/v1/models/org/name", "/v1/models/name"] {
+            assert_eq!(way(Verb::Get, path), Way::Page(Page::OpenAiModel), "{path}");
+        }
+        assert_eq!(way(Verb::Get, "/v1/models"), Way::Page(Page::OpenAiModels));
+        assert_eq!(way(Verb::Get, "/v1/models/"), Way::NotFound);
+        assert_eq!(way(Verb::Post, "/v1/models/a"), Way::NotAllowed("GET, HEAD, OPTIONS"));
     }
 
     #[test]

@@ -2,10 +2,9 @@
 
 use std::rc::Rc;
 
-use hybrid_guest::time;
-use hybrid_guest::types::{Control, Served, Token};
+use hybrid_guest::types::Control;
 use spin_sdk::wasip3::http::types::Request;
-use spin_sdk::wasip3::wit_bindgen::{StreamReader, StreamResult, StreamWriter, spawn};
+use spin_sdk::wasip3::wit_bindgen::{StreamReader, StreamResult, spawn};
 use spin_sdk::wasip3::wit_stream;
 
 use crate::answer::{Answer, JSON};
@@ -23,12 +22,10 @@ use crate::input::{self, Parameters, Problem};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
 use crate::routes::Endpoint;
-use crate::{control, output};
+use crate::{control, output, stream, v1};
 
 /// Pictures leave base64 in pieces of this size: a multiple of three, a little under what a stream takes at once.
 const PICTURE_PIECE: usize = 63 * 1024;
-/// Tokens come one by one or a few at a time.
-const TOKENS_AT_ONCE: usize = 16;
 /// Four times the longest vectors of today's models.
 const MAX_DIMENSION: u32 = 16_384;
 
@@ -38,10 +35,10 @@ pub(crate) struct Visit<'a> {
     pub request: Request,
     /// For the access log, as far as it is known when something goes wrong.
     pub parameters: &'a mut Parameters,
-    limits: &'static Limits,
-    control: Control,
+    pub limits: &'static Limits,
+    pub control: Control,
     /// What is wrong with the headers.
-    wrong: Vec<Problem>,
+    pub wrong: Vec<Problem>,
 }
 
 pub(crate) async fn endpoint(
@@ -59,10 +56,11 @@ pub(crate) async fn endpoint(
         Endpoint::Stt => stt(visit).await,
         Endpoint::Llm => llm(visit).await,
         Endpoint::Embedding => embedding(visit).await,
+        Endpoint::OpenAi(endpoint) => v1::endpoint(endpoint, visit).await,
     }
 }
 
-async fn json(head: &Head, request: Request, most: u64) -> Result<Vec<u8>, Refusal> {
+pub(crate) async fn json(head: &Head, request: Request, most: u64) -> Result<Vec<u8>, Refusal> {
     // Without a content type the body itself says whether it is JSON.
     if !matches!(head.kind(), Kind::Json | Kind::Unsaid) {
         return Err(Refusal::unsupported("`application/json`"));
@@ -99,6 +97,7 @@ async fn edit(visit: Visit<'_>) -> Result<Answer, Refusal> {
     let change = image_edit::Change {
         image: picture(input.image, &body),
         mask: input.mask.map(|mask| picture(mask, &body)),
+        polarity: image_edit::Polarity::Light,
         text: input.prompt,
         negative: input.negative_prompt,
         model: input.model,
@@ -144,7 +143,7 @@ async fn tts(visit: Visit<'_>) -> Result<Answer, Refusal> {
     let input = checked(input::tts::parse(&body, limits), wrong)?;
     *parameters = input.parameters();
     let input::tts::Input { text, model, speaker_id, speed } = input;
-    let utterance = text_to_speech::Utterance { text, model, speaker_id, speed };
+    let utterance = text_to_speech::Utterance { text, model, speaker_id, speed, form: text_to_speech::Form::Wav };
     let speech = text_to_speech::speak(utterance, control).await?;
     Ok(Answer::stream("audio/wav", speech.audio.body).by(&speech.served))
 }
@@ -170,7 +169,8 @@ async fn stt(visit: Visit<'_>) -> Result<Answer, Refusal> {
     };
     let input = checked(input, wrong)?;
     *parameters = input.parameters();
-    let recording = speech_to_text::Recording { audio, model: input.model, language: input.language };
+    let recording =
+        speech_to_text::Recording { audio, model: input.model, language: input.language, timestamps: false };
     let found = speech_to_text::transcribe(recording, control).await?;
     let transcript = output::Transcript {
         text: &found.text,
@@ -198,7 +198,7 @@ async fn embedding(visit: Visit<'_>) -> Result<Answer, Refusal> {
     Ok(Answer::bytes(JSON, output::embedding(&values, &vectors.served)).by(&vectors.served))
 }
 
-async fn numbers(mut stream: StreamReader<f32>, wanted: usize) -> Vec<f32> {
+pub(crate) async fn numbers(mut stream: StreamReader<f32>, wanted: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(wanted);
     while values.len() < wanted {
         let (result, filled) = stream.read(values).await;
@@ -221,51 +221,8 @@ async fn llm(visit: Visit<'_>) -> Result<Answer, Refusal> {
         let answer = chats::complete(input.conversation, input.model, control).await?;
         return Ok(Answer::bytes(JSON, output::completion(&answer.completion, &answer.served)).by(&answer.served));
     }
-    let chats::AnswerTokens { tokens, served } =
-        chats::complete_stream(input.conversation, input.model, control).await?;
-    let (to, from) = wit_stream::new();
-    let answer = Answer::stream("text/event-stream", from).by(&served).with("cache-control", "no-cache");
-    spawn(events(tokens, served, to));
-    Ok(answer)
-}
-
-/// Tokens as events, as they come. The last one tells that the answer is whole, or what went wrong.
-async fn events(mut tokens: StreamReader<Token>, served: Served, mut to: StreamWriter<u8>) {
-    let (mut finished, mut usage) = (None, None);
-    loop {
-        let (result, batch) = tokens.read(Vec::with_capacity(TOKENS_AT_ONCE)).await;
-        let mut out = Vec::new();
-        let mut over = !matches!(result, StreamResult::Complete(_));
-        for token in batch {
-            match token {
-                Token::Text(text) => output::piece_event(&text, &mut out),
-                Token::More(delta) => output::delta_event(&delta, &mut out),
-                Token::Finished(reason) => finished = Some(reason),
-                Token::Usage(counted) => usage = Some(counted),
-                Token::Failed(error) => {
-                    let refusal = Refusal::from(error);
-                    crate::tell(&refusal);
-                    output::error_event(&refusal.body(&time::now()), &mut out);
-                    to.write_all(out).await;
-                    return;
-                }
-            }
-        }
-        if over {
-            match &finished {
-                Some(reason) => output::done_event(reason, usage.as_ref(), &served, &mut out),
-                None => {
-                    let refusal = Refusal::useless("the model's answer broke off");
-                    output::error_event(&refusal.body(&time::now()), &mut out);
-                }
-            }
-        }
-        // The client may have gone: then the model is told by our dropping its tokens.
-        over |= !out.is_empty() && !to.write_all(out).await.is_empty();
-        if over {
-            return;
-        }
-    }
+    let tokens = chats::complete_stream(input.conversation, input.model, control);
+    stream::answer(tokens, output::Events::default()).await
 }
 
 /// What is answered without asking anybody.

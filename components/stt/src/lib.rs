@@ -52,7 +52,7 @@ impl Guest for Stt {
                 input.kind.media_type()
             };
             let audio = Media { content_type: content_type.to_owned(), body };
-            let asked = inference::Recording { audio, language: language.clone() };
+            let asked = inference::Recording { audio, language: language.clone(), timestamps: recording.timestamps };
             let mut answer = inference::transcribe(model.to_owned(), asked, within).await?;
             let served = answer.served.clone();
             answer.language = answer.language.or_else(|| language.clone());

@@ -1,4 +1,4 @@
-//! Speech from text: asks the models in turn, and makes a true WAV of what comes.
+//! Speech from text: asks the models in turn, and makes of what comes a true WAV, or what else was asked for.
 
 mod answer;
 
@@ -20,7 +20,7 @@ mod bindings {
 
 use std::sync::OnceLock;
 
-use bindings::exports::hybrid::tts::tts::{Guest, Speech, Utterance};
+use bindings::exports::hybrid::tts::tts::{Form, Guest, Speech, Utterance};
 use bindings::hybrid::inference::inference::{self, SpeechInput};
 use hybrid_guest::bytes;
 use hybrid_guest::chain::{Chain, walk};
@@ -40,14 +40,16 @@ impl Guest for Tts {
                 SpeechInput { text: utterance.text.clone(), speaker_id: utterance.speaker_id, speed: utterance.speed };
             let sound = inference::speak(model.to_owned(), input, within).await?;
             // Our own models make what is asked for.
-            if model.starts_with("local/") {
+            if model.starts_with("local/") && utterance.form == Form::Wav {
                 return Ok((sound.audio, sound.served));
             }
-            let wav =
-                answer::wav(sound.audio).await.map_err(|reason| Error { reason, attempts: sound.served.attempts })?;
+            let shaped = answer::shaped(sound.audio, utterance.form)
+                .await
+                .map_err(|reason| Error { reason, attempts: sound.served.attempts })?;
             let (to, body) = bindings::wit_stream::new();
-            bytes::send_pieces(to, wav.into_iter());
-            Ok((Media { content_type: "audio/wav".to_owned(), body }, sound.served))
+            bytes::send_pieces(to, shaped.into_iter());
+            let content_type = answer::media_type(utterance.form).to_owned();
+            Ok((Media { content_type, body }, sound.served))
         })
         .await?;
         Ok(Speech { audio, served })

@@ -2,12 +2,15 @@
 
 mod answers;
 mod faults;
+mod openai;
+mod openai_media;
 mod patience;
 mod pictures;
 mod retries;
 mod routed;
 mod speech;
 mod standins;
+mod streams;
 mod surface;
 mod validation;
 
@@ -47,12 +50,14 @@ const ALWAYS: &[Case] = cases! {
     validation: what_is_no_json_is_400, wrong_media_types_are_415, problems_are_told_all_at_once,
         lengths_and_sides_are_limited, characters_count_and_not_bytes, models_become_no_path, unknown_fields_are_ignored,
         uploads_are_limited, pictures_are_looked_at_before_they_are_decoded, forms_are_read_with_care;
+    openai: models_are_listed_and_found, errors_are_openais, wrong_fields_are_named;
 };
 
 const KEYLESS: &[Case] = cases! {
     standins: every_answer_is_labelled, pictures_have_their_size_and_depend_on_the_prompt, speech_is_a_playable_wav,
         recordings_get_their_duration, chat_says_what_it_is_and_quotes, vectors_are_normal_and_near,
         edits_answer_without_a_key, other_models_need_a_key, unknown_local_models_are_404;
+    openai: stand_ins_say_so;
 };
 
 const UPSTREAM: &[Case] = cases! {
@@ -71,4 +76,10 @@ const UPSTREAM: &[Case] = cases! {
     pictures: masks_say_what_is_painted, strength_goes_without_a_mask, turned_pictures_are_set_upright,
         large_pictures_are_made_smaller, many_formats_are_taken;
     speech: forms_come_in_any_order, sounds_are_known_by_their_bytes;
+    openai: chat_answers_whole, what_a_chat_says_reaches_the_model, tools_are_called, several_answers_and_probabilities_come,
+        prompts_are_answered, vectors_come_as_asked, errors_of_models_keep_their_class;
+    openai_media: pictures_come_as_base64_or_urls, a_transparent_mask_says_what_is_painted, speech_is_what_it_says,
+        recordings_become_text_in_every_form;
+    streams: events_come_as_the_model_speaks, every_dialect_ends_well, another_model_is_asked_until_something_is_said,
+        what_breaks_off_is_never_done, the_first_token_has_a_deadline, silence_is_kept_alive, who_leaves_is_not_served;
 };

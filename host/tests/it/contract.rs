@@ -23,8 +23,9 @@ async fn the_host_keeps_the_contract_without_a_key() {
 async fn the_host_keeps_the_contract_with_an_upstream() {
     let standin = Standin::start(Options { key: Some(KEY.to_owned()), ..Options::default() }).expect("it starts");
     let url = standin.url();
-    let settings =
-        format!("[settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\nretry_initial_ms = 10\npoll_ms = 20\n");
+    let settings = format!(
+        "[settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\nretry_initial_ms = 10\npoll_ms = 20\nstream_keep_alive_ms = 700\n"
+    );
     let house = House::with_environment(&built(), &settings, &[("HF_API_KEY", KEY)]).await;
     contract::run_all(&house.base, &standin, Kind::Upstream).await;
 }

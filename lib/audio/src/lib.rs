@@ -3,6 +3,7 @@
 //! What a sound is comes from its first bytes, never from what somebody says it is. Nothing here holds a decoded sound as a
 //! whole, but for `to_wav`, whose header comes first and must know the length.
 
+mod flac;
 mod mp4;
 mod pieces;
 mod resample;
@@ -14,11 +15,12 @@ mod wav;
 #[cfg(test)]
 mod tests;
 
+pub use flac::to_flac;
 pub use pieces::Pieces;
 pub use sniff::Kind;
 pub use sound::Sound;
 pub use speech::{SPEECH_RATE, Speech};
-pub use wav::{header, to_wav};
+pub use wav::{header, to_pcm, to_wav};
 
 /// Why a sound is not read. The text goes on after the field's name: "`audio` …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

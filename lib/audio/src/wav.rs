@@ -1,6 +1,7 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use crate::resample::Resampler;
 use crate::sound::usual;
 use crate::{Kind, Pieces, Sound, Unreadable};
 
@@ -58,6 +59,42 @@ pub fn to_wav(bytes: Pieces) -> Result<Vec<Vec<u8>>, Unreadable> {
         pieces.push(piece);
     }
     pieces[0] = header(sound.rate, sound.channels, length as u32).to_vec();
+    Ok(pieces)
+}
+
+/// The samples alone, 16 bit, one channel, at the rate that is asked for.
+pub fn to_pcm(bytes: Pieces, rate: u32) -> Result<Vec<Vec<u8>>, Unreadable> {
+    let kind = Kind::of(&bytes.head()).ok_or(Unreadable::Unknown)?;
+    let mut sound = Sound::open(&bytes, kind)?;
+    drop(bytes);
+    let channels = usize::from(sound.channels);
+    let mut resampler = (sound.rate != rate).then(|| Resampler::new(sound.rate, rate));
+    let (mut pieces, mut length, mut over) = (Vec::new(), 0, false);
+    while !over {
+        let decoded = sound.decode()?;
+        over = decoded.is_none();
+        let mono =
+            decoded.unwrap_or_default().chunks_exact(channels).map(|all| all.iter().sum::<f32>() / channels as f32);
+        let mono: Vec<f32> = mono.collect();
+        let samples = match &mut resampler {
+            None => mono,
+            Some(resampler) => {
+                let mut resampled = Vec::new();
+                resampler.push(&mono, &mut resampled);
+                if over {
+                    resampler.finish(&mut resampled);
+                }
+                resampled
+            }
+        };
+        let mut piece = Vec::with_capacity(samples.len() * 2);
+        push_pcm(&samples, &mut piece);
+        length += piece.len();
+        if length > MOST {
+            return Err(Unreadable::TooLong("an hour"));
+        }
+        pieces.push(piece);
+    }
     Ok(pieces)
 }
 

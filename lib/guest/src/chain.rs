@@ -199,6 +199,11 @@ pub async fn walk<T>(
     control: &Control,
     mut call: impl AsyncFnMut(&str, Budget) -> Result<(T, Served), Error>,
 ) -> Result<(T, Served), Error> {
+    // Names without an owner are aliases or other platforms' (`gpt-4o`): nobody here serves them, and who asks for one does not mean
+    // whichever model happens to answer.
+    if let Some(model) = asked.filter(|model| !model.contains('/') && !chain.table.is_alias(model)) {
+        return Err(Reason::UnknownModel(model.to_owned()).into());
+    }
     let started = Instant::now();
     let total_ms = control.timeout_ms.map_or(chain.total_timeout_ms, u64::from).min(MAX_TIMEOUT_MS);
     let total = Duration::from_millis(total_ms);
@@ -343,6 +348,15 @@ mod tests {
         let served = outcome.expect("the second answers");
         assert_eq!(seen, ["x/mine", "a/one"]);
         assert_eq!((served.model.as_str(), served.attempts, served.fallback_index), ("a/one", 3, 1));
+    }
+
+    #[test]
+    fn names_of_other_platforms_are_nobodys() {
+        let (seen, outcome) = walked(Some("gpt-4o"), Fallback::Chain, |_| None);
+        assert!(seen.is_empty());
+        assert!(
+            matches!(outcome, Err(Error { reason: Reason::UnknownModel(model), attempts: 0 }) if model == "gpt-4o")
+        );
     }
 
     #[test]

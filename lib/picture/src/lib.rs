@@ -14,7 +14,7 @@ mod sniff;
 mod tests;
 
 pub use answer::answer;
-pub use mask::mask;
+pub use mask::{Polarity, mask};
 pub use prepare::{Prepared, prepare};
 pub use sniff::Kind;
 

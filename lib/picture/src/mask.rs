@@ -5,11 +5,20 @@ use crate::{Limits, Prepared, Refused};
 /// From here on a gray is white.
 const WHITE_FROM: u8 = 128;
 
+/// How a mask says what is to be painted anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Polarity {
+    /// Light pixels are painted anew; dark and transparent ones are kept.
+    Light,
+    /// Transparent pixels are painted anew, opaque ones are kept. A mask without any transparent pixel is read as `Light`:
+    /// whoever made it knew no other way.
+    Transparent,
+}
+
 /// Makes the mask of a prepared picture: 8-bit gray PNG of its size, where white (255) is to be painted anew and black (0) kept.
 ///
-/// The mask must be as large as the picture was, both upright. Light pixels count as white; dark and transparent ones as
-/// black. A mask without any white is taken: it asks to keep everything, and that is for the model to do.
-pub fn mask(bytes: Vec<u8>, picture: &Prepared, limits: &Limits) -> Result<Vec<u8>, Refused> {
+/// The mask must be as large as the picture was, both upright. A mask without any white is taken: it asks to keep everything, and that is for the model to do.
+pub fn mask(bytes: Vec<u8>, picture: &Prepared, limits: &Limits, polarity: Polarity) -> Result<Vec<u8>, Refused> {
     let opened = Opened::new(&bytes, limits)?;
     let (width, height) = (picture.own_width, picture.own_height);
     let (own_width, own_height) = opened.upright();
@@ -19,8 +28,11 @@ pub fn mask(bytes: Vec<u8>, picture: &Prepared, limits: &Limits) -> Result<Vec<u
     let orientation = opened.orientation;
     let pixels = opened.pixels()?;
     drop(bytes);
-    let mut gray =
-        pixels.flatten(0).into_gray().scale(as_filed((picture.width, picture.height), orientation), false)?;
+    let gray = match polarity {
+        Polarity::Transparent if pixels.is_transparent_anywhere(WHITE_FROM) => pixels.into_transparency(),
+        _ => pixels.flatten(0).into_gray(),
+    };
+    let mut gray = gray.scale(as_filed((picture.width, picture.height), orientation), false)?;
     for pixel in &mut gray.data {
         *pixel = if *pixel < WHITE_FROM { 0 } else { 255 };
     }

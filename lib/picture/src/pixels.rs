@@ -68,6 +68,23 @@ impl Pixels {
         self
     }
 
+    /// Whether a pixel's alpha is below `alpha`.
+    pub(crate) fn is_transparent_anywhere(&self, alpha: u8) -> bool {
+        let channels = usize::from(self.channels);
+        matches!(channels, 2 | 4) && self.data.iter().skip(channels - 1).step_by(channels).any(|&it| it < alpha)
+    }
+
+    /// One channel, the whiter the more transparent the pixel was; with alpha.
+    pub(crate) fn into_transparency(mut self) -> Self {
+        let channels = usize::from(self.channels);
+        for pixel in 0..self.data.len() / channels {
+            self.data[pixel] = 255 - self.data[(pixel + 1) * channels - 1];
+        }
+        self.data.truncate(self.data.len() / channels);
+        self.channels = 1;
+        self
+    }
+
     /// Takes the alpha away where every pixel is opaque.
     pub(crate) fn without_idle_alpha(self) -> Self {
         let channels = usize::from(self.channels);

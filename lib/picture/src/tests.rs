@@ -2,7 +2,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 
-use crate::{Kind, Limits, Prepared, Refused, answer, mask, prepare};
+use crate::{Kind, Limits, Polarity, Prepared, Refused, answer, mask, prepare};
 
 const RED: [u8; 3] = [255, 0, 0];
 const GREEN: [u8; 3] = [0, 255, 0];
@@ -207,7 +207,7 @@ fn a_mask_goes_the_way_of_its_picture() {
     let picture = prepared(jpeg(RgbImage::new(2000, 1000)));
     assert_eq!((picture.width, picture.height), (1024, 512));
     let left_is_light = gray_png(&GrayImage::from_fn(2000, 1000, |x, _| Luma([if x < 1000 { 130 } else { 120 }])));
-    let mask = mask(left_is_light, &picture, &limits()).expect("it fits");
+    let mask = mask(left_is_light, &picture, &limits(), Polarity::Light).expect("it fits");
     let DynamicImage::ImageLuma8(mask) = read(&mask) else { panic!("a mask is gray") };
     assert_eq!(mask.dimensions(), (1024, 512));
     assert!(mask.enumerate_pixels().all(|(x, _, pixel)| pixel.0[0] == if x < 512 { 255 } else { 0 }));
@@ -217,12 +217,12 @@ fn a_mask_goes_the_way_of_its_picture() {
 fn a_mask_is_upright_like_its_picture() {
     let picture = prepared(with_exif(&jpeg(RgbImage::new(64, 32)), 6));
     let top_is_white = gray_png(&GrayImage::from_fn(32, 64, |_, y| Luma([if y < 32 { 255 } else { 0 }])));
-    let mask = mask(top_is_white, &picture, &limits()).expect("it fits");
+    let mask = mask(top_is_white, &picture, &limits(), Polarity::Light).expect("it fits");
     assert_eq!(seen(&mask).as_bytes()[0], b'W');
     assert_ne!(seen(&mask).as_bytes()[2], b'W');
 
     let lying = gray_png(&GrayImage::new(64, 32));
-    let refused = crate::mask(lying, &picture, &limits()).expect_err("it lies on its side");
+    let refused = crate::mask(lying, &picture, &limits(), Polarity::Light).expect_err("it lies on its side");
     assert_eq!(refused.to_string(), "must be as large as its picture, 32x64, and is 64x32");
 }
 
@@ -231,9 +231,24 @@ fn what_is_transparent_in_a_mask_is_kept() {
     let picture = prepared(jpeg(RgbImage::new(16, 16)));
     let half = RgbaImage::from_fn(16, 16, |x, _| Rgba([255, 255, 255, if x < 8 { 255 } else { 0 }]));
     let half = png_of(16, 16, png::ColorType::Rgba, png::BitDepth::Eight, half.as_raw());
-    let mask = mask(half, &picture, &limits()).expect("it fits");
+    let mask = mask(half, &picture, &limits(), Polarity::Light).expect("it fits");
     let DynamicImage::ImageLuma8(mask) = read(&mask) else { panic!("a mask is gray") };
     assert_eq!((mask.get_pixel(7, 8).0, mask.get_pixel(8, 8).0), ([255], [0]));
+}
+
+#[test]
+fn a_mask_may_say_by_transparency_what_is_painted_anew() {
+    let picture = prepared(jpeg(RgbImage::new(16, 16)));
+    let made = |left: [u8; 4], right: [u8; 4]| {
+        let file = RgbaImage::from_fn(16, 16, |x, _| Rgba(if x < 8 { left } else { right }));
+        let file = png_of(16, 16, png::ColorType::Rgba, png::BitDepth::Eight, file.as_raw());
+        let mask = mask(file, &picture, &limits(), Polarity::Transparent).expect("it fits");
+        let DynamicImage::ImageLuma8(mask) = read(&mask) else { panic!("a mask is gray") };
+        (mask.get_pixel(7, 8).0[0], mask.get_pixel(8, 8).0[0])
+    };
+    assert_eq!(made([9, 9, 9, 0], [255, 255, 255, 255]), (255, 0));
+    // Nothing is transparent: black and white must be meant.
+    assert_eq!(made([255, 255, 255, 255], [0, 0, 0, 255]), (255, 0));
 }
 
 #[test]

@@ -27,6 +27,7 @@ const SETTINGS: &[&str] = &[
     "retry_attempts",
     "retry_initial_ms",
     "retry_max_ms",
+    "stream_keep_alive_ms",
     "total_timeout_ms",
 ];
 const CAPABILITIES: &[&str] = &["tts", "stt", "image", "image_edit", "llm", "embedding"];

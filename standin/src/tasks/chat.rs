@@ -14,12 +14,26 @@ struct Said {
     pieces: Vec<String>,
     finish: &'static str,
     usage: Value,
+    /// A call of a tool, in place of words.
+    call: Option<Value>,
+    /// Answers to the one question.
+    choices: u64,
+    logprobs: bool,
+}
+
+impl Said {
+    fn logprobs(&self, piece: &str) -> Value {
+        match self.logprobs {
+            true => json!({ "content": [{ "token": piece, "logprob": -0.5, "bytes": null, "top_logprobs": [] }] }),
+            false => Value::Null,
+        }
+    }
 }
 
 pub(crate) fn answer(call: &Call<'_>) -> Result<Answer, Answer> {
     let asked = body::object(call)?;
     check(&asked)?;
-    let said = said(&asked);
+    let said = said(call, &asked);
     let answer = if asked.get("stream") == Some(&Value::Bool(true)) {
         Answer::events(events(call, &asked, &said))
     } else {
@@ -31,12 +45,15 @@ pub(crate) fn answer(call: &Call<'_>) -> Result<Answer, Answer> {
                 "created": CREATED,
                 "model": call.model,
                 "system_fingerprint": "fp_standin",
-                "choices": [{
-                    "index": 0,
-                    "message": { "role": "assistant", "content": said.pieces.concat() },
-                    "logprobs": null,
+                "choices": (0..said.choices).map(|index| json!({
+                    "index": index,
+                    "message": match &said.call {
+                        Some(call) => json!({ "role": "assistant", "content": null, "tool_calls": [call] }),
+                        None => json!({ "role": "assistant", "content": said.pieces.concat() }),
+                    },
+                    "logprobs": said.logprobs(&said.pieces.concat()),
                     "finish_reason": said.finish,
-                }],
+                })).collect::<Vec<_>>(),
                 "usage": said.usage,
             }),
         )
@@ -54,6 +71,23 @@ pub(crate) fn fixed() -> Vec<u8> {
     })
     .to_string()
     .into_bytes()
+}
+
+/// The same in pieces.
+pub(crate) fn fixed_events() -> Vec<u8> {
+    let chunk = |delta: Value, finish: Option<&str>| {
+        let chunk = json!({
+            "id": "chatcmpl-fixed", "object": "chat.completion.chunk", "created": CREATED, "model": "fixed/model",
+            "choices": [{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }],
+        });
+        format!("data: {chunk}\n\n")
+    };
+    let mut events = vec![chunk(json!({ "role": "assistant", "content": "" }), None)];
+    let words = "The capital of France is Paris.".split_inclusive(' ');
+    events.extend(words.map(|word| chunk(json!({ "content": word }), None)));
+    events.push(chunk(json!({}), Some("stop")));
+    events.push("data: [DONE]\n\n".to_owned());
+    events.concat().into_bytes()
 }
 
 fn check(asked: &Map<String, Value>) -> Result<(), Answer> {
@@ -82,7 +116,7 @@ fn check(asked: &Map<String, Value>) -> Result<(), Answer> {
     if problems.is_empty() { Ok(()) } else { Err(errors::refused(&problems)) }
 }
 
-fn said(asked: &Map<String, Value>) -> Said {
+fn said(call: &Call<'_>, asked: &Map<String, Value>) -> Said {
     let messages = asked["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
     let text = |message: &Value| match &message["content"] {
         Value::String(text) => text.clone(),
@@ -103,20 +137,33 @@ fn said(asked: &Map<String, Value>) -> Said {
         "completion_tokens": pieces.len(),
         "total_tokens": prompt + pieces.len(),
     });
-    Said { pieces, finish: if cut { "length" } else { "stop" }, usage }
+    let name = asked.get("tools").map(|tools| tools[0]["function"]["name"].clone()).filter(|_| call.named("calls"));
+    let called = name.map(|name| {
+        let arguments = json!({ "asked": question }).to_string();
+        json!({ "id": "call_standin", "type": "function", "function": { "name": name, "arguments": arguments } })
+    });
+    let finish = match (&called, cut) {
+        (Some(_), _) => "tool_calls",
+        (None, true) => "length",
+        (None, false) => "stop",
+    };
+    let choices = asked.get("n").and_then(Value::as_u64).unwrap_or(1).clamp(1, 8);
+    let logprobs = asked.get("logprobs") == Some(&Value::Bool(true));
+    Said { pieces, finish, usage, call: called, choices, logprobs }
 }
 
 fn events(call: &Call<'_>, asked: &Map<String, Value>, said: &Said) -> Vec<String> {
     let tgi = call.named("tgi");
     let end = if call.named("crlf") { "\r\n\r\n" } else { "\n\n" };
     let event = |data: &Value| format!("data: {data}{end}");
-    let chunk = |delta: Value, finish: Option<&str>| {
+    let chunk = |index: u64, delta: Value, finish: Option<&str>| {
+        let logprobs = delta["content"].as_str().filter(|piece| !piece.is_empty()).map(|piece| said.logprobs(piece));
         let mut chunk = json!({
             "id": if tgi { "" } else { "chatcmpl-standin" },
             "object": "chat.completion.chunk",
             "created": CREATED,
             "model": call.model,
-            "choices": [{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }],
+            "choices": [{ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish }],
         });
         if tgi {
             chunk["usage"] = Value::Null;
@@ -129,12 +176,25 @@ fn events(call: &Call<'_>, asked: &Map<String, Value>, said: &Said) -> Vec<Strin
         let last = said.pieces.len().saturating_sub(1);
         for (index, piece) in said.pieces.iter().enumerate() {
             let finish = (index == last).then_some(said.finish);
-            events.push(chunk(json!({ "role": "assistant", "content": piece }), finish));
+            events.push(chunk(0, json!({ "role": "assistant", "content": piece }), finish));
         }
+    } else if let Some(call) = &said.call {
+        // As providers send it: the name first, then the arguments piece by piece.
+        let mut begun = call.clone();
+        (begun["index"], begun["function"]["arguments"]) = (0.into(), "".into());
+        events.push(chunk(0, json!({ "role": "assistant", "content": null, "tool_calls": [begun] }), None));
+        let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
+        for piece in arguments.split_inclusive(':') {
+            events.push(chunk(0, json!({ "tool_calls": [{ "index": 0, "function": { "arguments": piece } }] }), None));
+        }
+        events.push(chunk(0, json!({}), Some(said.finish)));
     } else {
-        events.push(chunk(json!({ "role": "assistant", "content": "" }), None));
-        events.extend(said.pieces.iter().map(|piece| chunk(json!({ "content": piece }), None)));
-        events.push(chunk(json!({}), Some(said.finish)));
+        let all = || 0..said.choices;
+        events.extend(all().map(|index| chunk(index, json!({ "role": "assistant", "content": "" }), None)));
+        for piece in &said.pieces {
+            events.extend(all().map(|index| chunk(index, json!({ "content": piece }), None)));
+        }
+        events.extend(all().map(|index| chunk(index, json!({}), Some(said.finish))));
     }
     if asked.get("stream_options").is_some_and(|options| options["include_usage"] == true) {
         events.push(event(&json!({

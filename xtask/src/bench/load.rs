@@ -15,6 +15,16 @@ use tokio::net::TcpStream;
 const BODY: &str = r#"{"messages":[{"role":"system","content":"You are a helpful assistant"},{"role":"user","content":"What is the capital of France?"}],"model":"meta-llama/Llama-3.1-8B-Instruct","max_tokens":256,"temperature":0.7}"#;
 /// In the stand-in's answer, and in no other.
 const ANSWER: &[u8] = b"The capital of France is Paris.";
+/// In the first piece of its streamed answer that says something.
+const FIRST: &[u8] = b"The";
+
+/// How an answer is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Whole,
+    /// Piece by piece: the time is that to the first one.
+    Stream,
+}
 
 /// What the load saw.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,9 +37,10 @@ pub(super) struct Load {
 
 impl Load {
     /// Runs the load in a process of its own.
-    pub(super) fn run(address: &str, connections: usize, seconds: f64) -> anyhow::Result<Load> {
+    pub(super) fn run(address: &str, connections: usize, seconds: f64, way: Way) -> anyhow::Result<Load> {
+        let way = if way == Way::Stream { "stream" } else { "whole" };
         let output = Command::new(std::env::current_exe()?)
-            .args(["bench-load", address, &connections.to_string(), &seconds.to_string()])
+            .args(["bench-load", address, &connections.to_string(), &seconds.to_string(), way])
             .output()
             .context("starting the load")?;
         ensure!(output.status.success(), "the load failed: {}", String::from_utf8_lossy(&output.stderr));
@@ -43,24 +54,27 @@ pub(super) fn probe(address: &str) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut sender = connect(address).await?;
         for _ in 0..3 {
-            ask(&mut sender, address).await?;
+            ask(&mut sender, address, Way::Whole).await?;
         }
         Ok(())
     })
 }
 
-/// `xtask bench-load ADDRESS CONNECTIONS SECONDS`: prints what it found as JSON.
+/// `xtask bench-load ADDRESS CONNECTIONS SECONDS WAY`: prints what it found as JSON.
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let [address, connections, seconds] = arguments else { bail!("usage: bench-load ADDRESS CONNECTIONS SECONDS") };
+    let [address, connections, seconds, way] = arguments else {
+        bail!("usage: bench-load ADDRESS CONNECTIONS SECONDS whole|stream")
+    };
+    let way = if way == "stream" { Way::Stream } else { Way::Whole };
     let (connections, seconds): (usize, f64) = (connections.parse()?, seconds.parse()?);
     // One thread: the load takes no more from the server than it must.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let load = runtime.block_on(drive(address, connections, Duration::from_secs_f64(seconds)))?;
+    let load = runtime.block_on(drive(address, connections, Duration::from_secs_f64(seconds), way))?;
     println!("{}", serde_json::to_string(&load)?);
     Ok(())
 }
 
-async fn drive(address: &str, connections: usize, length: Duration) -> anyhow::Result<Load> {
+async fn drive(address: &str, connections: usize, length: Duration, way: Way) -> anyhow::Result<Load> {
     let started = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..connections {
@@ -70,8 +84,8 @@ async fn drive(address: &str, connections: usize, length: Duration) -> anyhow::R
             let mut times = Vec::new();
             while started.elapsed() < length {
                 let asked = Instant::now();
-                ask(&mut sender, &address).await?;
-                times.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
+                let answered = ask(&mut sender, &address, way).await?;
+                times.push(u32::try_from((answered - asked).as_micros()).unwrap_or(u32::MAX));
             }
             anyhow::Ok(times)
         });
@@ -97,22 +111,38 @@ async fn connect(address: &str) -> anyhow::Result<Sender> {
     Ok(sender)
 }
 
-async fn ask(sender: &mut Sender, address: &str) -> anyhow::Result<()> {
+/// When the answer was there, or its first piece.
+async fn ask(sender: &mut Sender, address: &str, way: Way) -> anyhow::Result<Instant> {
     // A server may close a connection between requests.
     if sender.ready().await.is_err() {
         *sender = connect(address).await?;
     }
+    let body = match way {
+        Way::Whole => Bytes::from_static(BODY.as_bytes()),
+        Way::Stream => Bytes::from(format!("{},\"stream\":true}}", BODY.trim_end_matches('}'))),
+    };
     let request = Request::post("/llm")
         .header("host", address)
         .header("content-type", "application/json")
-        .body(Full::new(Bytes::from_static(BODY.as_bytes())))?;
+        .body(Full::new(body))?;
     let response = sender.send_request(request).await.context("no answer")?;
     let status = response.status();
-    let body = response.into_body().collect().await.context("a broken answer")?.to_bytes();
-    ensure!(
-        status == 200 && body.windows(ANSWER.len()).any(|window| window == ANSWER),
-        "{status}, and not the stand-in's answer: {}",
-        String::from_utf8_lossy(&body)
-    );
-    Ok(())
+    let mut body = response.into_body();
+    let (mut all, mut first) = (Vec::new(), None);
+    let has = |all: &[u8], part: &[u8]| all.windows(part.len()).any(|window| window == part);
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.context("a broken answer")?.into_data() {
+            all.extend_from_slice(&data);
+            if way == Way::Stream && first.is_none() && has(&all, FIRST) {
+                first = Some(Instant::now());
+            }
+        }
+    }
+    let good = match way {
+        Way::Whole => has(&all, ANSWER),
+        // Whichever of the two forms it has.
+        Way::Stream => first.is_some() && (has(&all, b"[DONE]") || has(&all, b"\"done\":true")),
+    };
+    ensure!(status == 200 && good, "{status}, and not the stand-in's answer: {}", String::from_utf8_lossy(&all));
+    Ok(first.unwrap_or_else(Instant::now))
 }

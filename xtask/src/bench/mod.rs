@@ -8,7 +8,7 @@
 pub mod load;
 pub mod proxy;
 
-mod server;
+pub(crate) mod server;
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use anyhow::{Context, bail, ensure};
 
 use crate::process::{cargo, run as run_program};
 use crate::{compose, tree};
-use load::Load;
+use load::{Load, Way};
 use server::Server;
 
 /// Each server is measured this often, in turn; the medians count.
@@ -66,23 +66,25 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     ensure!(answering.len() > 1, "there is nothing to compare");
     for connections in CONNECTIONS {
         println!("\nPOST /llm, {connections} connections, {ROUNDS} rounds of {seconds} s, medians");
-        table(&answering, &measured(&answering, connections, seconds)?);
+        table(&answering, &measured(&answering, connections, seconds, Way::Whole)?);
     }
+    println!("\nPOST /llm streamed, 1 connection, the same; the times are those to the first piece");
+    table(&answering, &measured(&answering, 1, seconds, Way::Stream)?);
     ensure!(answering.len() == servers.len(), "not all servers could be measured");
     Ok(())
 }
 
 /// A median for each server, in their order.
-fn measured(servers: &[&Server], connections: usize, seconds: f64) -> anyhow::Result<Vec<Figures>> {
+fn measured(servers: &[&Server], connections: usize, seconds: f64, way: Way) -> anyhow::Result<Vec<Figures>> {
     let mut found: Vec<Vec<Figures>> = vec![Vec::new(); servers.len()];
     for round in 0..ROUNDS {
         for turn in 0..servers.len() {
             // Another one begins each round, so that a noisy moment does not always meet the same one.
             let index = (turn + round) % servers.len();
             let server = servers[index];
-            Load::run(&server.address, connections, (seconds / 4.0).min(1.5))?;
+            Load::run(&server.address, connections, (seconds / 4.0).min(1.5), way)?;
             let before = server.cpu_us()?;
-            let load = Load::run(&server.address, connections, seconds)?;
+            let load = Load::run(&server.address, connections, seconds, way)?;
             let cpu_us = (server.cpu_us()? - before) / load.requests as f64;
             found[index].push(Figures {
                 per_second: load.requests as f64 / load.seconds,

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, Uri};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -48,15 +48,20 @@ async fn serve(proxy: Arc<Proxy>) -> anyhow::Result<()> {
     }
 }
 
-/// Reads the whole of either body, as whoever validates or retries must.
-async fn handle(proxy: Arc<Proxy>, request: Request<Incoming>) -> anyhow::Result<Response<Full<Bytes>>> {
+/// Reads the whole of either body, as whoever validates or retries must; events are handed on as they come.
+async fn handle(
+    proxy: Arc<Proxy>,
+    request: Request<Incoming>,
+) -> anyhow::Result<Response<Either<Full<Bytes>, Incoming>>> {
     let body = request.into_body().collect().await?.to_bytes();
     let request = Request::post(proxy.upstream.clone())
         .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
         .header(AUTHORIZATION, HeaderValue::from_static("Bearer hf_bench"))
         .body(Full::new(body))?;
     let (head, body) = proxy.client.request(request).await?.into_parts();
-    let mut response = Response::new(Full::new(body.collect().await?.to_bytes()));
+    let events = head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let body = if events { Either::Right(body) } else { Either::Left(Full::new(body.collect().await?.to_bytes())) };
+    let mut response = Response::new(body);
     *response.status_mut() = head.status;
     if let Some(content_type) = head.headers.get(CONTENT_TYPE) {
         response.headers_mut().insert(CONTENT_TYPE, content_type.clone());

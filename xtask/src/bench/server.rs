@@ -10,10 +10,10 @@ use anyhow::{Context, ensure};
 use crate::tree;
 
 /// Lives as long as the measurement; the process ends with it.
-pub(super) struct Server {
-    pub(super) name: &'static str,
+pub(crate) struct Server {
+    pub(crate) name: &'static str,
     /// `127.0.0.1:PORT`
-    pub(super) address: String,
+    pub(crate) address: String,
     process: Child,
 }
 
@@ -22,7 +22,7 @@ const TICK_US: f64 = 10_000.0;
 
 impl Server {
     /// Starts a program whose first line on stderr is `listening on http://ADDRESS/`.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &'static str,
         program: &Path,
         arguments: &[&str],
@@ -54,7 +54,7 @@ impl Server {
     }
 
     /// User and system time so far.
-    pub(super) fn cpu_us(&self) -> anyhow::Result<f64> {
+    pub(crate) fn cpu_us(&self) -> anyhow::Result<f64> {
         let path = format!("/proc/{}/stat", self.process.id());
         let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
         // The program's name may hold anything, but the last parenthesis ends it.

@@ -69,12 +69,12 @@ fn speech_goes_as_recorded_and_names_its_voice() {
 #[test]
 fn a_recording_goes_raw_without_a_language_and_as_json_with_one() {
     let wav = Chunks::of(vec![reply("speech.wav")]);
-    let raw = transcribe("a/b", "audio/wav", wav.clone(), None).expect("a request");
+    let raw = transcribe("a/b", "audio/wav", wav.clone(), None, false).expect("a request");
     assert_eq!((raw.content_type.as_ref(), &raw.body), ("audio/wav", &Body(vec![Part::Bytes(wav.clone())])));
-    let m4a = transcribe("a/b", "audio/mp4", wav.clone(), None).expect("a request");
+    let m4a = transcribe("a/b", "audio/mp4", wav.clone(), None, false).expect("a request");
     assert_eq!(m4a.content_type, "audio/m4a");
 
-    let spoken = transcribe("a/b", "audio/wav", wav, Some("de")).expect("a request");
+    let spoken = transcribe("a/b", "audio/wav", wav, Some("de"), false).expect("a request");
     let body = sent(&spoken);
     assert_eq!(body["inputs"], STANDARD.encode(reply("speech.wav")));
     assert_eq!(body["parameters"], json!({"return_timestamps": true, "generation_parameters": {"language": "de"}}));

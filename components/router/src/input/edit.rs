@@ -50,16 +50,7 @@ pub(crate) fn parse(body: &[u8], limits: &Limits) -> Result<Result<Input, TooLar
 }
 
 pub(crate) fn parse_form(mut form: Form, limits: &Limits) -> Result<Input, Wrong> {
-    // The form's fields as JSON, so that one set of rules holds for both. What is not a number is a text.
-    let mut json = serde_json::Map::new();
-    for name in ["prompt", "negative_prompt", "model", "strength", "seed", "num_inference_steps", "guidance_scale"] {
-        if let Some(text) = form.text(name) {
-            let words = matches!(name, "prompt" | "negative_prompt" | "model");
-            let number = if words { None } else { text.parse::<serde_json::Number>().ok() };
-            json.insert(name.to_owned(), number.map_or_else(|| text.into(), serde_json::Value::Number));
-        }
-    }
-    let json = serde_json::Value::Object(json).to_string();
+    let json = form.json(&["strength", "seed", "num_inference_steps", "guidance_scale"]);
     let mut fields = Fields::read(json.as_bytes())?;
     let mut file = |name: &str, fields: &mut Fields<'_>| {
         let chunks = form.take_file(name)?;
@@ -194,6 +185,7 @@ mod tests {
                 .map(|(name, text)| (name.to_owned(), text.to_owned()))
                 .to_vec(),
             files: vec![("image".into(), vec![b"PNG".to_vec()]), ("mask".into(), Chunks::new())],
+            ..Form::default()
         };
         let input = parse_form(form("0.5"), &Limits::default()).expect("a change");
         assert_eq!((input.prompt.as_str(), input.strength, input.mask), ("42", Some(0.5), None));

@@ -1,10 +1,10 @@
-//! The body of POST /llm. Fields that we only carry are handed on as the text they came as.
+//! The body of POST /llm, and of OpenAI's forms of it. Fields that we only carry are handed on as the text they came as.
 
 use hybrid_guest::types::{Conversation, Message, Role};
 use serde_json::value::RawValue;
 
-use super::{Fields, Object, Parameters, Problem, Wrong, characters};
-use crate::limits::{Limits, MAX_TOKENS, TEMPERATURE};
+use super::{Fields, Object, Parameters, Problem, Wrong, carried, characters};
+use crate::limits::{CHOICES, Limits, MAX_TOKENS, OPENAI_MAX_TOKENS, TEMPERATURE};
 
 /// OpenAI's fields that go to the model unread. `n` is not among them: one answer is what comes back.
 pub(crate) const CARRIED: &[&str] = &[
@@ -29,12 +29,14 @@ pub(crate) struct Input {
     pub conversation: Conversation,
     pub model: Option<String>,
     pub stream: bool,
+    /// Whether the last of the pieces is to tell how many tokens there were.
+    pub include_usage: bool,
     characters: u64,
 }
 
 pub(crate) fn parse(body: &[u8], limits: &Limits) -> Result<Input, Wrong> {
     let mut fields = Fields::read(body)?;
-    let (messages, characters) = messages(&mut fields, limits);
+    let (messages, characters) = messages(&mut fields, limits, Rules::Plan);
     // OpenAI's newer name for the same.
     let limit = if fields.raw("max_tokens").is_some() { "max_tokens" } else { "max_completion_tokens" };
     let input = Input {
@@ -46,12 +48,91 @@ pub(crate) fn parse(body: &[u8], limits: &Limits) -> Result<Input, Wrong> {
         },
         model: fields.model(true),
         stream: fields.flag("stream"),
+        include_usage: true,
         characters,
     };
     fields.finish(input)
 }
 
-fn messages(fields: &mut Fields<'_>, limits: &Limits) -> (Vec<Message>, u64) {
+/// The body of POST /v1/chat/completions. What we do not know goes to the model, which may.
+pub(crate) fn parse_openai(body: &[u8], limits: &Limits) -> Result<Input, Wrong> {
+    let mut fields = Fields::read(body)?;
+    let (messages, characters) = messages(&mut fields, limits, Rules::OpenAi);
+    openai(fields, messages, characters, &["messages"])
+}
+
+/// The body of POST /v1/completions.
+pub(crate) fn parse_prompt(body: &[u8], limits: &Limits) -> Result<Input, Wrong> {
+    let mut fields = Fields::read(body)?;
+    let prompt = match fields.raw("prompt") {
+        Some(json) if json.starts_with('[') => match serde_json::from_str::<Vec<String>>(json) {
+            Ok(mut one) if one.len() == 1 => one.pop().unwrap_or_default(),
+            Ok(_) => {
+                fields.problem("prompt", "must be one text; send others as requests of their own");
+                String::new()
+            }
+            Err(_) => {
+                fields.problem("prompt", "must be text: tokens of other models mean nothing to the one that answers");
+                String::new()
+            }
+        },
+        _ => fields.required_text("prompt", limits.llm_chars),
+    };
+    if characters(&prompt) > limits.llm_chars {
+        fields.problem("prompt", format!("must be at most {} characters", limits.llm_chars));
+    }
+    for name in ["suffix", "logprobs"] {
+        if fields.raw(name).is_some() {
+            fields.problem(name, "is not supported here");
+        }
+    }
+    if fields.flag("echo") {
+        fields.problem("echo", "is not supported here");
+    }
+    let characters = characters(&prompt);
+    let message = Message { role: Role::User, text: Some(prompt), more: None };
+    openai(fields, vec![message], characters, &["prompt", "suffix", "logprobs", "echo", "best_of"])
+}
+
+/// What both of OpenAI's forms have; `own` are the fields that are dealt with.
+fn openai(mut fields: Fields<'_>, messages: Vec<Message>, characters: u64, own: &[&str]) -> Result<Input, Wrong> {
+    const COMMON: [&str; 6] =
+        ["model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature"];
+    let limit = if fields.raw("max_completion_tokens").is_some() { "max_completion_tokens" } else { "max_tokens" };
+    fields.integer("n", CHOICES);
+    let options = fields.raw("stream_options").map(serde_json::from_str::<Object<'_>>);
+    let include_usage = match options {
+        Some(Ok(options)) => options.get("include_usage") == Some("true"),
+        Some(Err(_)) => {
+            fields.problem("stream_options", "must be an object");
+            false
+        }
+        None => false,
+    };
+    let input = Input {
+        conversation: Conversation {
+            messages,
+            max_tokens: fields.integer(limit, OPENAI_MAX_TOKENS).map(|tokens| tokens as u32),
+            temperature: fields.number("temperature", TEMPERATURE),
+            more: fields.others(&[&COMMON[..], own].concat()),
+        },
+        model: fields.any_model(true),
+        stream: fields.flag("stream"),
+        include_usage,
+        characters,
+    };
+    fields.finish(input)
+}
+
+/// Whose rules a turn keeps to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rules {
+    Plan,
+    /// An empty turn is the model's business, and so is every field we do not know.
+    OpenAi,
+}
+
+fn messages(fields: &mut Fields<'_>, limits: &Limits, rules: Rules) -> (Vec<Message>, u64) {
     let Some(json) = fields.raw("messages") else {
         fields.problem("messages", "is required");
         return (Vec::new(), 0);
@@ -66,7 +147,7 @@ fn messages(fields: &mut Fields<'_>, limits: &Limits) -> (Vec<Message>, u64) {
     }
     let (mut messages, mut total) = (Vec::with_capacity(turns.len()), 0);
     for (index, turn) in turns.into_iter().enumerate() {
-        match message(turn.get(), index) {
+        match message(turn.get(), index, rules) {
             Ok((message, characters)) => {
                 total += characters;
                 messages.push(message);
@@ -80,7 +161,7 @@ fn messages(fields: &mut Fields<'_>, limits: &Limits) -> (Vec<Message>, u64) {
     (messages, total)
 }
 
-fn message(json: &str, index: usize) -> Result<(Message, u64), Vec<Problem>> {
+fn message(json: &str, index: usize, rules: Rules) -> Result<(Message, u64), Vec<Problem>> {
     let place = format!("messages[{index}]");
     let Ok(object) = serde_json::from_str::<Object<'_>>(json) else {
         return Err(vec![super::problem(&place, "must be an object with `role` and `content`")]);
@@ -98,20 +179,23 @@ fn message(json: &str, index: usize) -> Result<(Message, u64), Vec<Problem>> {
         Some(json) if json.starts_with('"') => {
             text = turn.text("content");
             length = text.as_deref().map_or(0, characters);
-            if role == Role::User && text.as_deref().is_some_and(|text| text.trim().is_empty()) {
+            if rules == Rules::Plan && role == Role::User && text.as_deref().is_some_and(|text| text.trim().is_empty())
+            {
                 turn.problem("content", "must not be empty");
             }
         }
         Some(_) => turn.problem("content", "must be a string, or a list of parts"),
-        None if role == Role::Assistant && turn.raw("tool_calls").is_some() => {}
+        None if role == Role::Assistant && (rules == Rules::OpenAi || turn.raw("tool_calls").is_some()) => {}
         None => turn.problem("content", "is required"),
     }
-    let more = carried(
-        parts
-            .map(|json| ("content", json))
-            .into_iter()
-            .chain(CARRIED_IN_TURN.iter().filter_map(|name| Some((*name, turn.raw(name)?)))),
-    );
+    let more = match rules {
+        Rules::OpenAi if parts.is_some() => turn.others(&["role"]),
+        Rules::OpenAi => turn.others(&["role", "content"]),
+        Rules::Plan => {
+            let known = CARRIED_IN_TURN.iter().filter_map(|name| Some((*name, turn.raw(name)?)));
+            carried(parts.map(|json| ("content", json)).into_iter().chain(known))
+        }
+    };
     let problems = turn.into_problems();
     if problems.is_empty() { Ok((Message { role, text, more }, length)) } else { Err(problems) }
 }
@@ -139,18 +223,6 @@ fn part_characters(turn: &mut Fields<'_>, json: &str) -> u64 {
     }
     let text = |part: &Object<'_>| serde_json::from_str::<String>(part.get("text")?).ok();
     parts.iter().filter_map(text).map(|text| characters(&text)).sum()
-}
-
-/// One JSON object of these fields; none when there are none.
-fn carried<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
-    let mut object = String::new();
-    for (name, json) in fields {
-        object.push_str(if object.is_empty() { "{\"" } else { ",\"" });
-        object.push_str(name);
-        object.push_str("\":");
-        object.push_str(json);
-    }
-    (!object.is_empty()).then(|| object + "}")
 }
 
 impl Input {
@@ -219,6 +291,36 @@ mod tests {
         assert_eq!(input.conversation.max_tokens, Some(5));
         assert!(input.stream);
         assert_eq!(input.characters, 3);
+    }
+
+    #[test]
+    fn openais_clients_are_taken_at_their_word() {
+        let body = r#"{"model": "gpt-4o", "messages": [{"role": "user", "content": "", "x": 1},
+            {"role": "assistant", "content": null, "refusal": "no"}, {"role": "tool", "content": [{"type": "text", "text": "a"}], "tool_call_id": "1"}],
+            "n": 2, "max_completion_tokens": 99999, "stream": true, "stream_options": {"include_usage": true},
+            "top_p": 0.50, "made_up": {"a": [1]}, "user": null, "temperature": 0.7}"#;
+        let input = parse_openai(body.as_bytes(), &Limits::default()).expect("a conversation");
+        assert_eq!(input.conversation.more.as_deref(), Some(r#"{"n":2,"top_p":0.50,"made_up":{"a": [1]}}"#));
+        assert_eq!((input.model.as_deref(), input.conversation.max_tokens), (Some("gpt-4o"), Some(99_999)));
+        assert!(input.stream && input.include_usage);
+        let more: Vec<_> = input.conversation.messages.iter().map(|turn| turn.more.as_deref()).collect();
+        assert_eq!(more[..2], [Some(r#"{"x":1}"#), Some(r#"{"refusal":"no"}"#)]);
+        assert!(more[2].is_some_and(|more| more.contains("tool_call_id") && more.contains("content")));
+        for wrong in [r#""n": 0"#, r#""stream_options": 1"#, r#""temperature": 3"#, r#""model": "a b""#] {
+            let body = format!(r#"{{"messages": [{{"role": "user", "content": "x"}}], {wrong}}}"#);
+            assert!(parse_openai(body.as_bytes(), &Limits::default()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_is_one_turn() {
+        let read = |body: &str| parse_prompt(body.as_bytes(), &Limits::default());
+        let input = read(r#"{"prompt": ["once"], "max_tokens": 5, "best_of": 1, "stop": "."}"#).expect("a prompt");
+        assert_eq!(input.conversation.messages[0].text.as_deref(), Some("once"));
+        assert_eq!(input.conversation.more.as_deref(), Some(r#"{"stop":"."}"#));
+        for body in [r#"{"prompt": ["a", "b"]}"#, r#"{"prompt": [1, 2]}"#, "{}", r#"{"prompt": "a", "suffix": "b"}"#] {
+            assert!(read(body).is_err(), "{body}");
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) fn query(query: &str, name: &str) -> Option<String> {
 }
 
 /// `en` of `en`, `EN` and `en-US`. Three letters too: Whisper knows `haw` and `yue`, which have no shorter code.
-fn code(language: &str) -> Option<String> {
+pub(crate) fn code(language: &str) -> Option<String> {
     let mut subtags = language.split(['-', '_']);
     let code = subtags.next()?;
     let good = (2..=3).contains(&code.len())
