@@ -82,8 +82,8 @@ await run({
   },
   async errors() {
     try {
-      await client.chat.completions.create({model: 'gpt-4o', messages})
-      throw new Error('somebody answers for gpt-4o')
+      await client.chat.completions.create({model: 'gpt-0', messages})
+      throw new Error('somebody answers for gpt-0')
     } catch (error) {
       assert(error instanceof OpenAI.NotFoundError && error.code === 'model_not_found', `${error}`)
     }

@@ -132,8 +132,8 @@ def errors():
         except kind as error:
             assert error.type == "invalid_request_error" and error.request_id, error
     try:
-        client.chat.completions.create(model="gpt-4o", messages=ask)
-        raise AssertionError("somebody answers for gpt-4o")
+        client.chat.completions.create(model="gpt-0", messages=ask)
+        raise AssertionError("somebody answers for gpt-0")
     except openai.NotFoundError as error:
         assert error.code == "model_not_found" and error.param == "model", error
     if not KEYLESS:

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::House;
@@ -108,52 +109,60 @@ pub(super) async fn what_breaks_off_is_never_done(house: &House<'_>) -> Result<(
 }
 
 pub(super) async fn the_first_token_has_a_deadline(house: &House<'_>) -> Result<()> {
-    for path in ROUTES {
-        let headers = [("x-first-token-timeout-ms", "300"), ("x-fallback", "off")];
-        let started = Instant::now();
-        let reply = house.post_with(path, &headers, &asked("fault/hang-chat")).await?;
-        ensure!(reply.status == 504, "{path} got {}", reply.status);
-        ensure!(started.elapsed() < Duration::from_secs(5), "{path} took {:?}", started.elapsed());
-        // It is for each model: the next one may answer.
-        let events = house.events(path, &headers[..1], &asked("fault/hang-chat")).await?;
-        events.reply.is(200)?.says("x-fallback-index", "1")?;
-        ensure!(is_done(path, &events.rest().await?), "{path} is not done");
-        // It is for the first alone.
-        let headers = [("x-first-token-timeout-ms", "600"), ("x-fallback", "off")];
-        let all = house.events(path, &headers, &asked("fault/stream-slow-150")).await?.rest().await?;
-        ensure!(is_done(path, &all), "{path}: {all:?}");
-        // The whole has its own, also when something was said.
-        let headers = [("x-timeout-ms", "900")];
-        let all = house.events(path, &headers, &asked("fault/stream-hang-chat")).await?.rest().await?;
-        ensure!(all.last().is_some_and(|last| is_error(path, last)), "{path}: {all:?}");
-    }
+    // Both wait, and may do so at once.
+    try_join_all(ROUTES.map(|path| deadlines_hold(house, path))).await?;
+    Ok(())
+}
+
+async fn deadlines_hold(house: &House<'_>, path: &str) -> Result<()> {
+    let headers = [("x-first-token-timeout-ms", "300"), ("x-fallback", "off")];
+    let started = Instant::now();
+    let reply = house.post_with(path, &headers, &asked("fault/hang-chat")).await?;
+    ensure!(reply.status == 504, "{path} got {}", reply.status);
+    ensure!(started.elapsed() < Duration::from_secs(5), "{path} took {:?}", started.elapsed());
+    // It is for each model: the next one may answer.
+    let events = house.events(path, &headers[..1], &asked("fault/hang-chat")).await?;
+    events.reply.is(200)?.says("x-fallback-index", "1")?;
+    ensure!(is_done(path, &events.rest().await?), "{path} is not done");
+    // It is for the first alone.
+    let headers = [("x-first-token-timeout-ms", "600"), ("x-fallback", "off")];
+    let all = house.events(path, &headers, &asked("fault/stream-slow-150")).await?.rest().await?;
+    ensure!(is_done(path, &all), "{path}: {all:?}");
+    // The whole has its own, also when something was said.
+    let headers = [("x-timeout-ms", "900")];
+    let all = house.events(path, &headers, &asked("fault/stream-hang-chat")).await?.rest().await?;
+    ensure!(all.last().is_some_and(|last| is_error(path, last)), "{path}: {all:?}");
     Ok(())
 }
 
 /// The server says something every 700 ms.
 pub(super) async fn silence_is_kept_alive(house: &House<'_>) -> Result<()> {
-    for path in ROUTES {
-        // Before the first token: another model can still be asked.
-        let headers = [("x-first-token-timeout-ms", "1700")];
-        let mut events = house.events(path, &headers, &asked("fault/hang-chat-alive")).await?;
-        events.reply.is(200)?.is_of("text/event-stream")?;
-        let first = events.next().await?.context("a comment")?;
-        ensure!(first.comment && first.after < Duration::from_millis(1600), "{path} begins with {first:?}");
-        let all = events.rest().await?;
-        ensure!(said(&all) == "You said: one two three" && is_done(path, &all), "{path}: {all:?}");
-        // A failure that late is an event.
-        let headers = [("x-first-token-timeout-ms", "1200"), ("x-fallback", "off")];
-        let all = house.events(path, &headers, &asked("fault/hang-chat-alive")).await?.rest().await?;
-        ensure!(all.len() == 1 && is_error(path, &all[0]), "{path}: {all:?}");
-        // After it.
-        let headers = [("x-timeout-ms", "2600")];
-        let mut events = house.events(path, &headers, &asked("fault/stream-hang-chat")).await?;
-        let mut comments = 0;
-        while let Some(event) = events.next().await? {
-            comments += u32::from(event.comment);
-        }
-        ensure!(comments > 0, "{path}: silence after the first token");
+    // Both wait, and may do so at once.
+    try_join_all(ROUTES.map(|path| silence_is_filled(house, path))).await?;
+    Ok(())
+}
+
+async fn silence_is_filled(house: &House<'_>, path: &str) -> Result<()> {
+    // Before the first token: another model can still be asked.
+    let headers = [("x-first-token-timeout-ms", "1700")];
+    let mut events = house.events(path, &headers, &asked("fault/hang-chat-alive")).await?;
+    events.reply.is(200)?.is_of("text/event-stream")?;
+    let first = events.next().await?.context("a comment")?;
+    ensure!(first.comment && first.after < Duration::from_millis(1600), "{path} begins with {first:?}");
+    let all = events.rest().await?;
+    ensure!(said(&all) == "You said: one two three" && is_done(path, &all), "{path}: {all:?}");
+    // A failure that late is an event.
+    let headers = [("x-first-token-timeout-ms", "1200"), ("x-fallback", "off")];
+    let all = house.events(path, &headers, &asked("fault/hang-chat-alive")).await?.rest().await?;
+    ensure!(all.len() == 1 && is_error(path, &all[0]), "{path}: {all:?}");
+    // After it.
+    let headers = [("x-timeout-ms", "2600")];
+    let mut events = house.events(path, &headers, &asked("fault/stream-hang-chat")).await?;
+    let mut comments = 0;
+    while let Some(event) = events.next().await? {
+        comments += u32::from(event.comment);
     }
+    ensure!(comments > 0, "{path}: silence after the first token");
     Ok(())
 }
 

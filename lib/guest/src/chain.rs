@@ -352,11 +352,9 @@ mod tests {
 
     #[test]
     fn names_of_other_platforms_are_nobodys() {
-        let (seen, outcome) = walked(Some("gpt-4o"), Fallback::Chain, |_| None);
+        let (seen, outcome) = walked(Some("gpt-0"), Fallback::Chain, |_| None);
         assert!(seen.is_empty());
-        assert!(
-            matches!(outcome, Err(Error { reason: Reason::UnknownModel(model), attempts: 0 }) if model == "gpt-4o")
-        );
+        assert!(matches!(outcome, Err(Error { reason: Reason::UnknownModel(model), attempts: 0 }) if model == "gpt-0"));
     }
 
     #[test]
