@@ -36,7 +36,7 @@ fn finish_reason(choice: &Members<'_>, more: Option<&str>) -> String {
 }
 
 /// All choices as a JSON list, in OpenAI's words.
-fn choices(choices: &[&RawValue]) -> String {
+fn choices(choices: &[Raw<'_>]) -> String {
     let mut out = String::from("[");
     for (place, choice) in choices.iter().enumerate() {
         let choice = json::members(choice.get()).unwrap_or_default();
