@@ -64,6 +64,10 @@ const pretty = value =>
     // Vectors on one line.
     .replace(/\[\s+(-?[\d.e+-]+(?:,\s+-?[\d.e+-]+)*)\s+\]/g, (_, numbers) => `[${numbers.replace(/\s+/g, ' ')}]`)
 
+// Bytes inside JSON are nothing to read.
+const brief = value => JSON.parse(JSON.stringify(value, (_, inner) =>
+  typeof inner === 'string' && inner.length > 4 * LONG && !/\s/.test(inner) ? `<${inner.length.toLocaleString('en')} characters>` : inner))
+
 const show = async (response, started, place) => {
   const kind = response.headers.get('content-type') ?? ''
   const seconds = () => `${((performance.now() - started) / 1000).toFixed(2)} s`
@@ -82,8 +86,12 @@ const show = async (response, started, place) => {
       const events = (rest + read.value).split('\n\n')
       rest = events.pop()
       for (const event of events) {
-        const data = JSON.parse(event.slice(event.indexOf('data: ') + 6))
-        text.append(data.response ?? `\n${pretty(data)}`)
+        // What begins with a colon only keeps the line alive.
+        const said = event.split('\n').find(line => line.startsWith('data: '))?.slice(6)
+        if (said === undefined) continue
+        if (said === '[DONE]') { text.append(`\n${said}`); continue }
+        const data = JSON.parse(said)
+        text.append(data.response ?? data.choices?.[0]?.delta?.content ?? `\n${pretty(brief(data))}`)
       }
     }
   } else if (kind.startsWith('image/') || kind.startsWith('audio/')) {
@@ -97,7 +105,14 @@ const show = async (response, started, place) => {
   } else {
     const text = await response.text()
     let told = text
-    try { told = pretty(JSON.parse(text)) } catch { /* It is shown as it came. */ }
+    try {
+      const data = JSON.parse(text)
+      for (const picture of Array.isArray(data.data) ? data.data : []) {
+        const src = picture.url ?? (picture.b64_json && `data:image/png;base64,${picture.b64_json}`)
+        if (src) body.append(make('img', {src, alt: 'The picture that was made'}))
+      }
+      told = pretty(brief(data))
+    } catch { /* It is shown as it came. */ }
     body.append(make('pre', {tabindex: '0'}, told))
   }
   status.append(` in ${seconds()}`)
@@ -117,8 +132,8 @@ const trial = (path, method, request) => {
     place.replaceChildren(make('p', {class: 'quiet'}, 'Waiting for the answer…'))
     const started = performance.now()
     try {
-      const {query = '', ...options} = request()
-      await show(await fetch(path.slice(1) + query, {method, signal: running.signal, ...options}), started, place)
+      const {at = path, ...options} = request()
+      await show(await fetch(at.slice(1), {method, signal: running.signal, ...options}), started, place)
     } catch (error) {
       const told = error.name === 'AbortError' ? 'Stopped.' : `No answer: ${error.message}`
       place.append(make('p', {class: 'status bad'}, told))
@@ -182,7 +197,7 @@ const fileForm = (doc, path, schema, id) => {
     const file = field.schema.contentMediaType !== undefined
     const input = make('input', {
       id: `${id}-${field.name}`, name: field.name, type: file ? 'file' : 'text', required: file && field.required,
-      accept: file ? 'audio/*,video/webm,video/mp4' : undefined, placeholder: field.required ? undefined : 'optional',
+      accept: file ? (path.includes('image') ? 'image/*' : 'audio/*,video/webm,video/mp4') : undefined, placeholder: field.required ? undefined : 'optional',
     })
     return {field, file, input}
   })
@@ -214,8 +229,13 @@ const endpoint = (doc, path, method, operation) => {
       make('td', {}, ...prose(answer.description)))
   })
   const plain = () => {
-    const {submit, buttons, place} = trial(path, 'GET', () => ({}))
-    return make('form', {onsubmit: submit}, ...buttons, place)
+    const names = (operation.parameters ?? []).map(value => follow(doc, value)).filter(value => value.in === 'path')
+    const inputs = names.map(({name, example}) => make('input', {id: `${id}-${name}`, name, type: 'text', required: true, value: example}))
+    const {submit, buttons, place} = trial(path, 'GET', () => ({
+      at: inputs.reduce((at, input) => at.replace(`{${input.name}}`, encodeURIComponent(input.value)), path),
+    }))
+    return make('form', {onsubmit: submit},
+      ...inputs.flatMap(input => [make('label', {for: input.id}, make('code', {}, input.name)), input]), ...buttons, place)
   }
   return make('section', {class: 'endpoint', id, 'aria-labelledby': `${id}-title`},
     make('h2', {id: `${id}-title`}, make('span', {class: 'method'}, method.toUpperCase()),
@@ -223,7 +243,7 @@ const endpoint = (doc, path, method, operation) => {
     make('p', {}, ...prose(operation.description)),
     schema && make('h3', {}, 'Fields ', make('span', {class: 'quiet'}, Object.keys(contents).join(' or '))),
     schema && table(`Fields of ${path}`, fieldsOf(doc, schema)),
-    parameters.length > 0 ? make('details', {}, make('summary', {}, 'Headers and query'), table(`Headers of ${path}`, parameters)) : undefined,
+    parameters.length > 0 ? make('details', {}, make('summary', {}, 'Headers, path and query'), table(`Headers of ${path}`, parameters)) : undefined,
     make('details', {}, make('summary', {}, 'Answers'),
       make('div', {class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `Answers of ${path}`},
         make('table', {}, make('tbody', {}, ...answers)))),
