@@ -9,6 +9,7 @@ cargo xtask sizes                  print how large they are, and fail where one 
 cargo xtask check                  formatting and lints, native and wasm
 cargo xtask test                   build everything and run every test
 cargo xtask bench [SECONDS]        requests per second and CPU of POST /llm, beside a native proxy
+cargo xtask bench swap [SWAPS]     what replacing a component costs those who ask meanwhile, and what it leaves behind
 cargo xtask standin [OPTION...]    a stand-in Hugging Face (--listen ADDRESS, --key TOKEN, --unserved MODEL)";
 
 fn main() -> anyhow::Result<()> {

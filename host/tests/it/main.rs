@@ -2,14 +2,18 @@
 
 mod house;
 
+mod admin;
 mod alone;
 mod cancel;
 mod chains;
 mod contract;
+mod examples;
 mod limits;
 mod models;
 mod names;
+mod refused;
 mod reload;
 mod reuse;
 mod shutdown;
+mod swap;
 mod trap;

@@ -69,6 +69,23 @@ impl Guest for Probe {
                 });
                 Ok(respond(body))
             }
+            // The same as server-sent events.
+            "/events" => {
+                let (mut events, body) = wit_stream::new();
+                let count = number(query);
+                spawn(async move {
+                    for event in 0..count {
+                        wait_for(20_000_000).await;
+                        if !events.write_all(format!("data: {event}\n\n").into_bytes()).await.is_empty() {
+                            return;
+                        }
+                    }
+                });
+                let (_, trailers) = wit_future::new(|| Ok(None));
+                let kind = [("content-type".to_owned(), b"text/event-stream".to_vec())];
+                let headers = Fields::from_list(&kind).unwrap_or_else(|_| Fields::new());
+                Ok(Response::new(headers, Some(body), trailers).0)
+            }
             "/trap-midway" => {
                 let (mut lines, body) = wit_stream::new();
                 spawn(async move {
