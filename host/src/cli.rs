@@ -317,7 +317,7 @@ mod tests {
         let table = table(&answer);
         let lines: Vec<&str> = table.lines().collect();
         assert!(lines[1].starts_with("a       0123456789ab  serving "), "{table}");
-        assert!(lines[1].ends_with("1.2 ms       -  1.5 MB  1 min"), "{table}");
+        assert!(lines[1].ends_with("1.2 ms    -  1.5 MB  1 min"), "{table}");
         assert_eq!(lines.len(), 3);
     }
 }

@@ -6,6 +6,7 @@ mod admin;
 mod alone;
 mod cancel;
 mod chains;
+mod component_limits;
 mod contract;
 mod examples;
 mod limits;
