@@ -1,16 +1,21 @@
 //! The line that the log gets for each request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 
-use crate::registry::Worker;
+use crate::registry::{Generation, Worker};
+use crate::request::Desk;
 use crate::telemetry::{self, Level};
 
 /// Kept while a request runs; written when it is over, whatever way that comes about.
 pub struct Access {
+    desk: Arc<Desk>,
+    generation: Arc<Generation>,
+    broken: AtomicBool,
     started: Instant,
     method: http::Method,
     uri: http::Uri,
@@ -30,8 +35,18 @@ const MAX_PATH: usize = 200;
 const CLIENT_GONE: u64 = 499;
 
 impl Access {
-    pub fn new(started: Instant, request: &Request<Incoming>, client: &Arc<str>, id: &HeaderValue) -> Self {
+    pub fn new(
+        desk: &Arc<Desk>,
+        generation: &Arc<Generation>,
+        started: Instant,
+        request: &Request<Incoming>,
+        client: &Arc<str>,
+        id: &HeaderValue,
+    ) -> Self {
         Self {
+            desk: Arc::clone(desk),
+            generation: Arc::clone(generation),
+            broken: AtomicBool::new(false),
             started,
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -64,6 +79,7 @@ impl Access {
 
     /// Something of ours went wrong: the whole chain goes to the log, under the request's id.
     pub fn failure(&self, message: &str, error: &anyhow::Error) {
+        self.broken.store(true, Ordering::Relaxed);
         let error = format!("{error:#}");
         let id = self.id.to_str().unwrap_or_default();
         telemetry::line(Level::Error, message, &[("request_id", id.into()), ("error", (&error).into())]);
@@ -79,6 +95,11 @@ impl Access {
             return;
         }
         self.written = true;
+        let time = self.started.elapsed();
+        if let Some(trial) = &*self.desk.registry.canary.load() {
+            trial.ended(&self.generation, self.status, self.broken.load(Ordering::Relaxed), time);
+        }
+        self.desk.registry.metrics.lane(self.desk.lane).request(self.status, time);
         if !telemetry::enabled(Level::Info) {
             return;
         }
@@ -89,7 +110,7 @@ impl Access {
         // Without the query: people put things there.
         let path = self.uri.path();
         let route = &path[..path.floor_char_boundary(MAX_PATH)];
-        let duration_ms = self.started.elapsed().as_secs_f64() * 1000.0;
+        let duration_ms = time.as_secs_f64() * 1000.0;
         let status = self.status.map_or(CLIENT_GONE, |status| u64::from(status.as_u16()));
         telemetry::line(
             Level::Info,

@@ -1,16 +1,13 @@
-//! One `.wasm` file, hashed, compiled and looked at.
+//! One version of one component, compiled and looked at.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex};
 
-/// A component may carry a model of some hundred megabytes; a larger file is a mistake.
-const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
+use crate::stats::Stats;
 
 /// One version of one component. Lives as long as the newest snapshot that holds it.
 pub struct Loaded {
@@ -23,6 +20,7 @@ pub struct Loaded {
     pub code: Component,
     pub imports: Vec<Interface>,
     pub exports: Vec<Interface>,
+    pub stats: Arc<Stats>,
 }
 
 /// An interface as a component imports or exports it.
@@ -57,24 +55,15 @@ impl Interface {
 }
 
 impl Loaded {
-    /// Whether this was made from these bytes.
-    pub fn is(&self, bytes: &[u8]) -> bool {
-        bytes.len() as u64 == self.size_bytes && hex(&Sha256::digest(bytes)) == self.sha256
-    }
-
-    /// Reads and compiles a file, or takes the compiled code from `cache`, where an earlier start left it.
-    pub fn read(engine: &Engine, name: &str, file: &Path, cache: &Path) -> Result<Arc<Self>> {
-        let size = file.metadata().with_context(|| format!("reading {}", file.display()))?.len();
-        if size > MAX_FILE_BYTES {
-            bail!("{} is larger than {MAX_FILE_BYTES} bytes", file.display());
-        }
-        let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-        Self::from_bytes(engine, name, &bytes, cache)
-    }
-
-    pub fn from_bytes(engine: &Engine, name: &str, bytes: &[u8], cache: &Path) -> Result<Arc<Self>> {
-        let sha256 = hex(&Sha256::digest(bytes));
-        let code = compiled(engine, bytes, &sha256, cache).with_context(|| format!("compiling `{name}`"))?;
+    /// Looks at what compiled code imports and exports.
+    pub fn new(
+        engine: &Engine,
+        name: &str,
+        size_bytes: u64,
+        sha256: &str,
+        code: Component,
+        stats: Arc<Stats>,
+    ) -> Arc<Self> {
         let ty = code.component_type();
         let interfaces = |items: &mut dyn Iterator<Item = (String, ComponentItem)>, exported: bool| {
             let mut found = Vec::new();
@@ -99,16 +88,32 @@ impl Loaded {
         };
         let imports = interfaces(&mut ty.imports(engine).map(|(name, item)| (name.to_owned(), item.ty)), false);
         let exports = interfaces(&mut ty.exports(engine).map(|(name, item)| (name.to_owned(), item.ty)), true);
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             name: name.to_owned(),
             label: format!("{name}@{}", &sha256[..12]),
-            sha256,
-            size_bytes: bytes.len() as u64,
+            sha256: sha256.to_owned(),
+            size_bytes,
             code,
             imports,
             exports,
-        }))
+            stats,
+        })
     }
+
+    /// Whether both import and export functions of the same names, in the same order: then what leads to one leads to
+    /// the other.
+    pub fn looks_like(&self, other: &Loaded) -> bool {
+        let names = |interfaces: &[Interface]| -> Vec<(String, Vec<String>)> {
+            let functions = |interface: &Interface| interface.functions.iter().map(|f| f.name.clone()).collect();
+            interfaces.iter().map(|interface| (interface.name.clone(), functions(interface))).collect()
+        };
+        names(&self.imports) == names(&other.imports) && names(&self.exports) == names(&other.exports)
+    }
+}
+
+/// The hash by which bytes are known.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -117,38 +122,4 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{byte:02x}");
         out
     })
-}
-
-/// Compiled code by the hash of its source and of everything about the compiler that matters, so that a stale file is
-/// never even looked at.
-fn compiled(engine: &Engine, bytes: &[u8], sha256: &str, cache: &Path) -> Result<Component> {
-    use std::hash::{Hash as _, Hasher as _};
-    let mut compiler = std::hash::DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut compiler);
-    let file = cache.join(format!("{sha256}-{:016x}.cwasm", compiler.finish()));
-    if let Ok(code) = trusted(engine, &file) {
-        return Ok(code);
-    }
-    let serialized = engine.precompile_component(bytes)?;
-    // Mapped from the file rather than from memory: pages are shared and loaded as they are touched.
-    match keep(&file, &serialized).and_then(|()| trusted(engine, &file)) {
-        Ok(code) => Ok(code),
-        Err(_) => Ok(Component::new(engine, bytes)?),
-    }
-}
-
-fn keep(file: &Path, serialized: &[u8]) -> Result<()> {
-    let dir = file.parent().context("a cache file lies in a directory")?;
-    std::fs::create_dir_all(dir)?;
-    let part = dir.join(format!(".{}.{:?}", std::process::id(), std::thread::current().id()).replace(['(', ')'], ""));
-    std::fs::write(&part, serialized)?;
-    std::fs::rename(&part, file)?;
-    Ok(())
-}
-
-#[expect(unsafe_code, reason = "compiled code is code: it is loaded from the operator's own directory only")]
-fn trusted(engine: &Engine, file: &Path) -> Result<Component> {
-    // SAFETY: the file was written by `keep`, in a directory only the operator writes to; wasmtime checks that version
-    // and settings of the compiler match.
-    Ok(unsafe { Component::deserialize_file(engine, file) }?)
 }

@@ -11,13 +11,27 @@ use anyhow::{Context as _, Result, bail};
 use http::uri::{Authority, Scheme, Uri};
 use serde::Deserialize;
 
+pub use crate::limits::{ComponentLimits, Isolation};
+use crate::limits::{LimitsText, SmokeText};
 use crate::models::Models;
+use crate::smoke::Call;
 use crate::telemetry::Level;
+use crate::trust::Trust;
+
+/// The secret that opens the admin address.
+const ADMIN_TOKEN: &str = "admin_token";
+
+#[derive(Debug, Clone, Copy)]
+struct Ceiling {
+    memory_bytes: usize,
+    concurrent_requests: usize,
+}
 
 /// Everything the host was told. Lives as long as the process.
 #[derive(Debug)]
 pub struct Config {
     pub listen: SocketAddr,
+    pub admin: Admin,
     pub log_level: Level,
     /// Compiled components are kept here.
     pub data_dir: PathBuf,
@@ -26,10 +40,55 @@ pub struct Config {
     pub chains: BTreeMap<String, Vec<String>>,
     /// Component → what it may do.
     pub grants: BTreeMap<String, Grant>,
+    /// Component → what it may use, where that is not the default.
+    pub component_limits: BTreeMap<String, ComponentLimits>,
+    /// Component → the call that a new version must answer.
+    pub smoke: BTreeMap<String, Call>,
+    pub trust: Trust,
+    /// This program, which compiles in processes of its own.
+    pub program: PathBuf,
+    /// What the engine was made for; larger values wait for the next start.
+    ceiling: Ceiling,
     /// What `wasi:config/store` answers.
     pub settings: BTreeMap<String, String>,
     /// The operator's model table, whether it is there or not; read with the rest.
     pub models_file: PathBuf,
+}
+
+/// Where the operator is listened to.
+#[derive(Clone)]
+pub struct Admin {
+    /// `None` for nowhere.
+    pub listen: Option<SocketAddr>,
+    /// Nobody chose the address: where it is taken, the host does without.
+    pub by_default: bool,
+    /// Without one only loopback may be listened on.
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").field("listen", &self.listen).finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    /// By default on loopback, on the port after the one that serves: two hosts on one machine have two.
+    fn new(told: Option<&str>, serving: SocketAddr, token: Option<String>) -> Result<Self> {
+        let beside =
+            SocketAddr::from(([127, 0, 0, 1], if serving.port() == 0 { 0 } else { serving.port().wrapping_add(1) }));
+        let listen = match told {
+            None => Some(beside),
+            Some("off") => None,
+            Some(address) => Some(
+                address.parse().with_context(|| format!("`admin.listen` is `{address}`, not address:port or off"))?,
+            ),
+        };
+        if token.is_none() && listen.is_some_and(|listen: SocketAddr| !listen.ip().is_loopback()) {
+            bail!("`admin.listen` is not on loopback, so it needs a token: set HYBRID_ADMIN_TOKEN");
+        }
+        Ok(Self { listen, by_default: told.is_none(), token })
+    }
 }
 
 /// What one component may do beyond computing.
@@ -61,6 +120,12 @@ pub struct Credential {
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credential").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}:{}", self.scheme, self.host, self.port)
     }
 }
 
@@ -158,6 +223,32 @@ pub struct Limits {
     /// Connections kept open to one upstream host while idle. HuggingFace closes them after about 60 s.
     pub idle_upstream_connections: usize,
     pub idle_upstream_ms: u64,
+    /// Whether instances serve more than one request. Fresh ones cost about as much as the rest of a request.
+    pub isolation: Isolation,
+    /// What a component may pass to the host, or on to another component, in one call; large things are streams.
+    pub hostcall_bytes: usize,
+    /// Handles (bodies, streams, calls under way) that a request may hold at once.
+    pub handles: usize,
+    /// Random bytes in one call.
+    pub random_bytes: u64,
+    /// Names and values of one set of header fields that a component makes, together.
+    pub header_bytes: usize,
+    /// What one component may send for one request: six tries of six models, hedged, and polling for a job's end.
+    pub outbound_requests: u32,
+    /// Both ways together: a 300 MB answer passes.
+    pub outbound_bytes: u64,
+    /// A component's file. One may carry a model of some hundred megabytes.
+    pub component_bytes: u64,
+    /// Compiling one component. The largest takes 10 s on one busy core.
+    pub compile_ms: u64,
+    /// The largest takes 300 MB.
+    pub compile_memory_bytes: u64,
+    /// Instantiating a new version for the first time.
+    pub start_ms: u64,
+    /// Requests and streams on a version that was replaced get this long to end: most answers of a language model.
+    pub drain_deadline_ms: u64,
+    /// Versions that may be draining at once; the next swap waits for the first of them to be done.
+    pub draining_versions: usize,
 }
 
 impl Default for Limits {
@@ -176,6 +267,19 @@ impl Default for Limits {
             shutdown_ms: 30_000,
             idle_upstream_connections: 128,
             idle_upstream_ms: 50_000,
+            isolation: Isolation::Reuse,
+            hostcall_bytes: 64 * 1024 * 1024,
+            handles: 10_000,
+            random_bytes: 1024 * 1024,
+            header_bytes: 128 * 1024,
+            outbound_requests: 200,
+            outbound_bytes: 1024 * 1024 * 1024,
+            component_bytes: 512 * 1024 * 1024,
+            compile_ms: 120_000,
+            compile_memory_bytes: 2 * 1024 * 1024 * 1024,
+            start_ms: 5_000,
+            drain_deadline_ms: 120_000,
+            draining_versions: 4,
         }
     }
 }
@@ -191,6 +295,14 @@ impl Limits {
             ("header_ms", self.header_ms),
             ("headers", self.headers as u64),
             ("connect_ms", self.connect_ms),
+            ("hostcall_bytes", self.hostcall_bytes as u64),
+            ("handles", self.handles as u64),
+            ("header_bytes", self.header_bytes as u64),
+            ("component_bytes", self.component_bytes),
+            ("compile_ms", self.compile_ms),
+            ("compile_memory_bytes", self.compile_memory_bytes),
+            ("start_ms", self.start_ms),
+            ("draining_versions", self.draining_versions as u64),
         ]
         .into_iter()
         .find(|(_, value)| *value == 0);
@@ -216,12 +328,14 @@ impl Limits {
 #[serde(default, deny_unknown_fields)]
 struct File {
     listen: Option<SocketAddr>,
+    admin: AdminText,
     log_level: Option<String>,
     data_dir: Option<PathBuf>,
     models_file: Option<PathBuf>,
     limits: Option<Limits>,
     chains: BTreeMap<String, Vec<String>>,
-    components: BTreeMap<String, GrantText>,
+    components: BTreeMap<String, ComponentText>,
+    trust: TrustText,
     choice: BTreeMap<String, Choice>,
     settings: BTreeMap<String, Setting>,
     environment: BTreeMap<String, Vec<String>>,
@@ -229,13 +343,29 @@ struct File {
     present: BTreeMap<String, BTreeMap<String, String>>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AdminText {
+    listen: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TrustText {
+    sha256: Vec<String>,
+    minisign: Vec<String>,
+}
+
+/// What is said of one component. Said again, only what is said again changes.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct GrantText {
-    outbound: Vec<String>,
+struct ComponentText {
+    outbound: Option<Vec<String>>,
     credential: Option<CredentialText>,
+    smoke: Option<SmokeText>,
+    limits: LimitsText,
     /// It may call the endpoints of the model table, with their secrets added, and fetch from its hosts of results.
-    models: bool,
+    models: Option<bool>,
 }
 
 /// Where a capability may be answered.
@@ -360,20 +490,24 @@ impl Config {
 
         let mut chains = built_in.chains;
         chains.extend(file.chains);
-        let mut written = built_in.components;
-        written.extend(file.components);
-        let grants = written
-            .into_iter()
-            .map(|(name, grant)| {
-                let parsed = grant
-                    .parse(&settings, &secrets, &models)
-                    .with_context(|| format!("what `components.{name}` may do"))?;
-                Ok((name, parsed))
-            })
-            .collect::<Result<_>>()?;
-
         let limits = file.limits.unwrap_or_default();
         limits.check().with_context(|| format!("in {place}"))?;
+        let mut written = built_in.components;
+        for (name, text) in file.components {
+            let before = written.remove(&name).unwrap_or_default();
+            written.insert(name, text.over(before));
+        }
+        let (mut grants, mut component_limits, mut smoke) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (name, text) in written {
+            let of = || format!("in `components.{name}`");
+            component_limits.insert(name.clone(), ComponentLimits::new(&text.limits, &limits).with_context(of)?);
+            if let Some(call) = text.smoke.clone() {
+                smoke.insert(name.clone(), call.parse().with_context(of)?);
+            }
+            let grant = text.grant(&settings, &secrets, &models).with_context(of)?;
+            grants.insert(name, grant);
+        }
+        let trust = Trust::new(file.trust.sha256, &file.trust.minisign).with_context(|| format!("in {place}"))?;
         let port = match environment("PORT") {
             Some(port) => Some(port.trim().parse::<u16>().with_context(|| format!("PORT is `{port}`, not a port"))?),
             None => None,
@@ -384,6 +518,8 @@ impl Config {
             .or(port.map(|port| SocketAddr::from(([0, 0, 0, 0], port))))
             .or(file.listen)
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000)));
+        let admin = Admin::new(file.admin.listen.as_deref(), listen, secrets.remove(ADMIN_TOKEN))
+            .with_context(|| format!("in {place}"))?;
         let level = environment("LOG_LEVEL").or(file.log_level).unwrap_or_else(|| "info".to_owned());
         let log_level = Level::parse(&level)
             .with_context(|| format!("LOG_LEVEL is `{level}`, not one of error, warn, info, debug"))?;
@@ -393,7 +529,24 @@ impl Config {
             .or_else(|| environment("XDG_CACHE_HOME").map(|dir| PathBuf::from(dir).join("hybrid-ai")))
             .or_else(|| environment("HOME").map(|dir| PathBuf::from(dir).join(".cache/hybrid-ai")))
             .unwrap_or_else(|| std::env::temp_dir().join("hybrid-ai"));
-        Ok(Self { listen, log_level, data_dir, limits, chains, grants, settings, models_file })
+        let program = std::env::current_exe().context("finding this program")?;
+        let ceiling = Ceiling { memory_bytes: limits.memory_bytes, concurrent_requests: limits.concurrent_requests };
+        Ok(Self {
+            listen,
+            admin,
+            log_level,
+            data_dir,
+            limits,
+            chains,
+            grants,
+            component_limits,
+            smoke,
+            trust,
+            program,
+            ceiling,
+            settings,
+            models_file,
+        })
     }
 
     /// Lets one component served alone send HTTP wherever it likes, and gives it no chain.
@@ -403,10 +556,65 @@ impl Config {
         self.grants.insert(name.to_owned(), Grant { outbound: Outbound::Anywhere, ..Grant::default() });
         self
     }
+
+    /// What a component may use.
+    pub fn limits_of(&self, component: &str) -> ComponentLimits {
+        let all = || ComponentLimits::new(&LimitsText::default(), &self.limits).expect("what is left out is sane");
+        self.component_limits.get(component).cloned().unwrap_or_else(all)
+    }
+
+    /// This configuration in place of `before` in a host that runs, and which keys wait for the next start.
+    pub fn after(mut self, before: &Config) -> (Self, Vec<&'static str>) {
+        let mut waiting = Vec::new();
+        let mut keep = |differs: bool, name: &'static str| {
+            if differs {
+                waiting.push(name);
+            }
+            differs
+        };
+        if keep(self.listen != before.listen, "listen") {
+            self.listen = before.listen;
+        }
+        let admin = &before.admin;
+        if keep(self.admin.listen != admin.listen || self.admin.token != admin.token, "admin") {
+            self.admin = admin.clone();
+        }
+        if keep(self.data_dir != before.data_dir, "data_dir") {
+            self.data_dir.clone_from(&before.data_dir);
+        }
+        let (ours, theirs, ceiling) = (&mut self.limits, &before.limits, before.ceiling);
+        if keep(ours.memory_bytes > ceiling.memory_bytes, "limits.memory_bytes") {
+            ours.memory_bytes = ceiling.memory_bytes;
+        }
+        if keep(ours.concurrent_requests > ceiling.concurrent_requests, "limits.concurrent_requests") {
+            ours.concurrent_requests = ceiling.concurrent_requests;
+        }
+        if keep(ours.connect_ms != theirs.connect_ms, "limits.connect_ms") {
+            ours.connect_ms = theirs.connect_ms;
+        }
+        let idle = |limits: &Limits| (limits.idle_upstream_connections, limits.idle_upstream_ms);
+        if keep(idle(ours) != idle(theirs), "limits.idle_upstream_*") {
+            (ours.idle_upstream_connections, ours.idle_upstream_ms) = idle(theirs);
+        }
+        self.program.clone_from(&before.program);
+        self.ceiling = before.ceiling;
+        (self, waiting)
+    }
 }
 
-impl GrantText {
-    fn parse(
+impl ComponentText {
+    /// What is said here, and what was said `before` of the rest.
+    fn over(self, before: Self) -> Self {
+        Self {
+            outbound: self.outbound.or(before.outbound),
+            credential: self.credential.or(before.credential),
+            smoke: self.smoke.or(before.smoke),
+            models: self.models.or(before.models),
+            limits: self.limits,
+        }
+    }
+
+    fn grant(
         self,
         settings: &BTreeMap<String, String>,
         secrets: &BTreeMap<String, String>,
@@ -424,7 +632,7 @@ impl GrantText {
                 })
                 .collect()
         };
-        let mut to = origins(&self.outbound)?;
+        let mut to = origins(&self.outbound.unwrap_or_default())?;
         let mut credentials = Vec::new();
         if let Some(text) = &self.credential
             && let Some(secret) = secrets.get(&text.secret)
@@ -432,7 +640,7 @@ impl GrantText {
             credentials.push(Credential::new(&text.secret, secret, origins(&text.hosts)?)?);
         }
         let mut results = Vec::new();
-        if self.models {
+        if self.models.unwrap_or_default() {
             for endpoint in &models.endpoints {
                 to.push(endpoint.origin.clone());
                 if let Some(name) = &endpoint.secret {
@@ -555,6 +763,18 @@ mod tests {
                 .all(|(name, value)| example.settings.get(name) == Some(value) || name == "access_log")
         );
         assert_eq!(format!("{:?}", example.grants), format!("{:?}", built_in.grants));
+    }
+
+    #[test]
+    fn the_admin_address_is_beside_the_serving_one_and_closed_to_the_outside() {
+        let listen = |text: &str, token: &[(&str, &str)]| {
+            config(text, token).map(|config| config.admin.listen.map(|listen| listen.to_string()))
+        };
+        assert_eq!(listen("", &[]).expect("valid").as_deref(), Some("127.0.0.1:3001"));
+        assert_eq!(listen("", &[("PORT", "8080")]).expect("valid").as_deref(), Some("127.0.0.1:8081"));
+        assert_eq!(listen("admin.listen = \"off\"", &[]).expect("valid"), None);
+        assert!(listen("admin.listen = \"0.0.0.0:3001\"", &[]).is_err());
+        assert!(listen("admin.listen = \"0.0.0.0:3001\"", &[("HYBRID_ADMIN_TOKEN", "secret")]).is_ok());
     }
 
     #[test]

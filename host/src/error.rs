@@ -15,6 +15,9 @@ pub enum Refusal {
     Busy,
     #[error("the request took longer than the platform allows")]
     Timeout,
+    /// It still ran on a version that was replaced long ago.
+    #[error("the version that worked on this request was replaced, ask again")]
+    Replaced,
     /// A trap, a refused allocation, a broken answer: ours, so nothing of it is told.
     #[error("something went wrong here, not with your request")]
     Broken,
@@ -25,7 +28,7 @@ impl Refusal {
         match self {
             Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Busy | Refusal::Replaced => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -37,23 +40,28 @@ impl Refusal {
             Refusal::TooManyHeaders { .. } => "headers_too_large",
             Refusal::Busy => "overloaded",
             Refusal::Timeout => "timeout",
+            Refusal::Replaced => "replaced",
             Refusal::Broken => "internal_error",
         }
     }
 
-    /// The uniform body, with the request's id where one is known.
-    pub fn answer(&self, request_id: &HeaderValue) -> Response<Full<Bytes>> {
+    /// The uniform body.
+    pub fn body(&self) -> String {
         let (code, timestamp) = (self.code(), crate::telemetry::timestamp());
         // No text here needs escaping: all of them are above.
-        let body = format!(r#"{{"error":"{code}","message":"{self}","details":{{}},"timestamp":"{timestamp}"}}"#);
-        let mut response = Response::new(Full::new(Bytes::from(body)));
+        format!(r#"{{"error":"{code}","message":"{self}","details":{{}},"timestamp":"{timestamp}"}}"#)
+    }
+
+    /// The uniform answer, with the request's id where one is known.
+    pub fn answer(&self, request_id: &HeaderValue) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(Bytes::from(self.body())));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("x-request-id", request_id.clone());
         // A browser tells a page nothing of an answer without it; the body holds nothing of anybody's.
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        if matches!(self, Refusal::Busy) {
+        if matches!(self, Refusal::Busy | Refusal::Replaced) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

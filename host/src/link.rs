@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime::Engine;
 use wasmtime::component::{
     Accessor, ComponentExportIndex, ComponentType, Func, InstancePre, Lift, Linker, LinkerInstance, Lower, Resource,
@@ -14,8 +15,10 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::{Request, Response};
 use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
 
-use crate::component::{Interface, Loaded};
-use crate::config::{Config, Grant, Outbound};
+use crate::component::{Function, Interface, Loaded};
+use crate::config::{Config, Outbound};
+use crate::limits::{Hit, Kind};
+use crate::outbound::Sender;
 use crate::store::State;
 
 const HTTP_CLIENT: &str = "wasi:http/client@0.3.0";
@@ -108,7 +111,12 @@ impl<'a> Wiring<'a> {
                     let Some(grant) = grant else {
                         bail!("it sends HTTP, which `components.{}.outbound` does not grant", loaded.name);
                     };
-                    add_client(&mut linker, Arc::new(grant.clone()))?;
+                    let sender = Sender {
+                        component: loaded.name.clone(),
+                        grant: grant.clone(),
+                        limits: config.limits_of(&loaded.name),
+                    };
+                    add_client(&mut linker, Arc::new(sender))?;
                 }
                 None if import.name.starts_with("wasi:") && !is_link => {}
                 None if import.is_types_only() => {}
@@ -121,36 +129,47 @@ impl<'a> Wiring<'a> {
         Ok(Member { loaded: Arc::clone(loaded), pre, functions })
     }
 
+    /// Whether what a member imports still fits those who provide it.
+    pub fn check(&self, index: usize) -> Result<()> {
+        for import in &self.members[index].imports {
+            if let Some(provider) = self.provider(index, &import.name) {
+                import.functions.iter().try_for_each(|function| self.fits(import, function, provider))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Every function of `import` becomes a call into the provider's export of the same name.
     fn bridge(&self, linker: &mut Linker<State>, import: &Interface, provider: usize) -> Result<()> {
-        let exporter = &self.members[provider];
         let mut instance = linker.instance(&import.name)?;
         for function in &import.functions {
-            let target = self.target(provider, &import.name, &function.name).with_context(|| {
-                format!("`{}` exports `{}` without its function `{}`", exporter.name, import.name, function.name)
-            })?;
-            if !function.is_async {
-                bail!("`{}` of `{}` must be an async func to be called across components", function.name, import.name);
-            }
-            let exported = exporter
-                .exports
-                .iter()
-                .filter(|export| compatible(&export.name) == compatible(&import.name))
-                .flat_map(|export| &export.functions)
-                .find(|exported| exported.name == function.name);
-            // Resources of WASI are the host's own and always the same; the linker checks them when it lowers.
-            if let Some(exported) = exported
-                && !import.name.starts_with("wasi:")
-                && !function.fits(exported)
-            {
-                bail!(
-                    "`{}` of `{}` in `{}` has other parameters or results",
-                    function.name,
-                    import.name,
-                    exporter.name
-                );
-            }
+            self.fits(import, function, provider)?;
+            let target =
+                self.target(provider, &import.name, &function.name).context("a function that fits is there")?;
             define(&mut instance, &function.name, target)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a function that its provider does not export as it is imported.
+    fn fits(&self, import: &Interface, function: &Function, provider: usize) -> Result<()> {
+        let exporter = &self.members[provider];
+        let Some(exported) = exporter
+            .exports
+            .iter()
+            .filter(|export| compatible(&export.name) == compatible(&import.name))
+            .flat_map(|export| &export.functions)
+            .find(|exported| exported.name == function.name && exported.index.is_some())
+        else {
+            bail!("`{}` exports `{}` without its function `{}`", exporter.name, import.name, function.name);
+        };
+        if !function.is_async {
+            bail!("`{}` of `{}` must be an async func to be called across components", function.name, import.name);
+        }
+        // Resources of WASI are the host's own and always the same; the linker checks them when it lowers.
+        if !import.name.starts_with("wasi:") && !function.fits(exported) {
+            let what = if exported.is_async { "has other parameters or results" } else { "is not an async func" };
+            bail!("`{}` of `{}` in `{}` {what}", function.name, import.name, exporter.name);
         }
         Ok(())
     }
@@ -167,21 +186,65 @@ impl<'a> Wiring<'a> {
 fn define(instance: &mut LinkerInstance<'_, State>, name: &str, target: Target) -> Result<()> {
     instance.func_new_concurrent(name, move |accessor, _, params, results| {
         Box::pin(async move {
-            let function = live(accessor, target).await?;
-            function.call_concurrent(accessor, params, results).await
+            let (function, limit) = live(accessor, target).await?;
+            let began = Instant::now();
+            let call = function.call_concurrent(accessor, params, results);
+            within(accessor, limit, target.member, call).await?;
+            accessor.with(|mut access| access.data_mut().note_call(target.member, began.elapsed()));
+            Ok(())
         })
     })?;
     Ok(())
 }
 
-/// The function in this request's instances. The first call of a member waits until the driver has instantiated it:
-/// that cannot be done from in here, since instantiation needs the whole store.
-async fn live(accessor: &Accessor<State>, target: Target) -> wasmtime::Result<Func> {
+/// Waits for a call as long as the called member may take.
+pub async fn within<T>(
+    accessor: &Accessor<State>,
+    limit: Option<Duration>,
+    member: usize,
+    call: impl Future<Output = wasmtime::Result<T>>,
+) -> wasmtime::Result<T> {
+    let Some(limit) = limit else { return call.await };
+    match tokio::time::timeout(limit, call).await {
+        Ok(done) => done,
+        Err(_) => accessor.with(|mut access| {
+            Err(access.data_mut().hit(member, Kind::Call, format!("took longer than {limit:?} for a call")).into())
+        }),
+    }
+}
+
+/// A place in a member that lets in only so many requests at once. A moment's crowd waits; a lasting one is told.
+pub async fn place(places: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    tokio::time::timeout(Duration::from_secs(1), places.acquire_owned()).await.ok()?.ok()
+}
+
+pub fn crowded(state: &State, member: usize) -> Hit {
+    state.hit(member, Kind::Concurrency, "works on as many requests as it may".to_owned())
+}
+
+/// The function in this request's instances, and how long a call of it may take. The first call of a member waits until
+/// the driver has instantiated it: that cannot be done from in here, since instantiation needs the whole store.
+async fn live(accessor: &Accessor<State>, target: Target) -> wasmtime::Result<(Func, Option<Duration>)> {
+    let places = accessor.with(|mut access| access.data_mut().note_use(target.member));
+    if let Some(places) = places {
+        let place = place(places).await;
+        accessor.with(|mut access| {
+            let state = access.data_mut();
+            match place {
+                Some(place) => state.permits.push(place),
+                None => return Err(crowded(state, target.member).into()),
+            }
+            wasmtime::error::Ok(())
+        })?;
+    }
+    let found = |state: &State| {
+        let functions = state.live[target.member].as_ref()?;
+        Some((functions[target.function], state.seat(target.member).limits.call))
+    };
     let waiting = accessor.with(|mut access| {
         let state = access.data_mut();
-        state.note_use(target.member);
-        if let Some(functions) = &state.live[target.member] {
-            return Ok(functions[target.function]);
+        if let Some(found) = found(state) {
+            return Ok(found);
         }
         let (done, wait) = oneshot::channel();
         state.wanted.push((target.member, done));
@@ -189,14 +252,11 @@ async fn live(accessor: &Accessor<State>, target: Target) -> wasmtime::Result<Fu
         Err(wait)
     });
     match waiting {
-        Ok(function) => Ok(function),
+        Ok(found) => Ok(found),
         Err(wait) => {
             let _ = wait.await;
             accessor.with(|mut access| {
-                let functions = access.data_mut().live[target.member].as_ref();
-                functions
-                    .map(|functions| functions[target.function])
-                    .ok_or_else(|| wasmtime::format_err!("the component was not instantiated"))
+                found(access.data_mut()).ok_or_else(|| wasmtime::format_err!("the component was not instantiated"))
             })
         }
     }
@@ -227,13 +287,13 @@ pub fn base(engine: &Engine) -> Result<Linker<State>> {
 }
 
 /// `wasi:http/client` for one component, with what it may do.
-fn add_client(linker: &mut Linker<State>, grant: Arc<Grant>) -> Result<()> {
+fn add_client(linker: &mut Linker<State>, sender: Arc<Sender>) -> Result<()> {
     linker.instance(HTTP_CLIENT)?.func_wrap_concurrent(
         "send",
         move |accessor: &Accessor<State>, (request,): (Resource<Request>,)| {
-            let grant = Arc::clone(&grant);
+            let sender = Arc::clone(&sender);
             Box::pin(async move {
-                accessor.with(|mut access| access.data_mut().hooks.sends(grant));
+                accessor.with(|mut access| access.data_mut().hooks.sends(sender));
                 let accessor = accessor.with_getter::<WasiHttp>(State::http);
                 // The request is looked at, and the grant taken, before this first waits.
                 let sent = <WasiHttp as HostWithStore<State>>::send(&accessor, request).await;

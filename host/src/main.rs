@@ -1,43 +1,23 @@
 //! `hybrid-ai`: serves components.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use hybrid_ai::config::{Config, Overrides};
+use hybrid_ai::admin::Admin;
+use hybrid_ai::cli::{self, Command, Serve};
+use hybrid_ai::config::Config;
 use hybrid_ai::registry::{Registry, component_name};
 use hybrid_ai::server::{Server, Stop};
-use hybrid_ai::{dev, telemetry, watch};
-use lexopt::prelude::*;
+use hybrid_ai::swap::Swaps;
+use hybrid_ai::telemetry::{self, Level};
+use hybrid_ai::{dev, watch};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// glibc's allocator was 8 % of the profile.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-const HELP: &str = "\
-hybrid-ai: many AI models behind one HTTP API, every capability a replaceable WebAssembly component
-
-usage: hybrid-ai [serve] [--listen ADDR] [--components DIR] [--config FILE]
-       hybrid-ai serve FILE.wasm [--listen ADDR]
-
-  --listen ADDR      address and port, 127.0.0.1:3000 by default; port 0 picks one
-  --components DIR   the components to serve; a changed file is put into service at once
-  --config FILE      settings; hybrid.toml in the current directory when it is there
-  FILE.wasm          one stock wasi:http component (WASI 0.2 or 0.3), served alone
-  --help, --version
-
-Environment: HF_API_KEY (else HF_TOKEN), HF_BASE_URL, HF_HUB_URL, ALLOWED_ORIGINS, LOG_LEVEL, PORT, HYBRID_DATA_DIR.
-";
-
-/// The command line, parsed.
-#[derive(Default)]
-struct Arguments {
-    overrides: Overrides,
-    components: Option<PathBuf>,
-    alone: Option<PathBuf>,
-}
 
 fn main() -> ExitCode {
     match start() {
@@ -51,10 +31,12 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<()> {
-    let Some(mut arguments) = arguments()? else { return Ok(()) };
-    if arguments.overrides.file.is_none() && Path::new("hybrid.toml").is_file() {
-        arguments.overrides.file = Some("hybrid.toml".into());
-    }
+    let arguments = match Command::parse()? {
+        Command::Nothing => return Ok(()),
+        Command::Component(ask) => return cli::component(&ask),
+        Command::Compile(task) => return task.run(),
+        Command::Serve(serve) => serve,
+    };
     let config = Config::load(&arguments.overrides, |name| std::env::var(name).ok())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     let done = runtime.block_on(serve(config, arguments));
@@ -64,24 +46,40 @@ fn start() -> Result<()> {
     done
 }
 
-async fn serve(config: Config, arguments: Arguments) -> Result<()> {
+async fn serve(config: Config, arguments: Serve) -> Result<()> {
     let (registry, watched) = match &arguments.alone {
         Some(file) => {
             let name = component_name(file).context("the file needs a name")?;
             (Registry::open_file(Arc::new(config.alone(&name)), file)?, None)
         }
         None => {
-            let dir = components(arguments.components)?;
+            let dir = components(arguments.components.clone())?;
             (Registry::open(Arc::new(config), &dir)?, Some(dir))
         }
     };
+    let overrides = arguments.overrides;
     let server = Server::bind(Arc::clone(&registry), watched.is_some()).await?;
     eprintln!("listening on http://{}/", server.address()?);
-    telemetry::open(registry.config.log_level);
-    if let Some(dir) = watched {
-        watch::start(registry, dir).context("watching the components")?;
-    }
+    telemetry::open(registry.config().log_level);
     let stop = Stop::default();
+    let (mut admin, mut _changes) = (None, None);
+    if let Some(dir) = watched {
+        let swaps = Swaps::start(Arc::clone(&registry), Some(dir.clone()))?;
+        admin = Admin::bind(Arc::clone(&registry), swaps.clone(), stop.clone()).await?;
+        let configuration = overrides.file.clone().map(|file| {
+            let reread: watch::Reread = Box::new(move || Config::load(&overrides, |name| std::env::var(name).ok()));
+            (file, reread)
+        });
+        watch::start(&registry, &swaps, dir, configuration).context("watching the components")?;
+        // With the last of these the threads end that work changes off.
+        _changes = Some(swaps);
+    }
+    if let Some(admin) = admin {
+        let address = admin.address()?.to_string();
+        telemetry::line(Level::Info, "the admin address", &[("listen", (&address).into())]);
+        // It ends with the process: an operator looks on until the last request is done.
+        tokio::spawn(admin.run());
+    }
     let mut running = tokio::spawn(server.run(stop.clone()));
     tokio::select! {
         ended = &mut running => return ended?,
@@ -122,30 +120,4 @@ fn components(named: Option<PathBuf>) -> Result<PathBuf> {
         Some(dir) if dir.is_dir() => Ok(dir),
         _ => bail!("no components found: start with `--components DIR`"),
     }
-}
-
-fn arguments() -> Result<Option<Arguments>> {
-    let mut arguments = Arguments::default();
-    let mut parser = lexopt::Parser::from_env();
-    let mut command = false;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("listen") => arguments.overrides.listen = Some(parser.value()?.parse()?),
-            Long("components") => arguments.components = Some(parser.value()?.into()),
-            Long("config") => arguments.overrides.file = Some(parser.value()?.into()),
-            Long("help") | Short('h') => {
-                print!("{HELP}");
-                return Ok(None);
-            }
-            Long("version") | Short('V') => {
-                println!("hybrid-ai {}", env!("CARGO_PKG_VERSION"));
-                return Ok(None);
-            }
-            Value(word) if word == "serve" && !command => command = true,
-            Value(file) if command && arguments.alone.is_none() => arguments.alone = Some(file.into()),
-            Value(word) => bail!("unknown command `{}`: see `hybrid-ai --help`", word.to_string_lossy()),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok(Some(arguments))
 }

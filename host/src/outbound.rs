@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,7 +23,8 @@ use wasmtime_wasi_http::{
 };
 
 use crate::address::{NotPublic, PublicResolver, is_public};
-use crate::config::{Grant, Limits, Origin, Outbound};
+use crate::config::{ComponentLimits, Grant, Limits, Origin, Outbound};
+use crate::metrics::Metrics;
 
 /// The connections of all components. Lives as long as the process.
 pub struct Pool {
@@ -66,28 +68,102 @@ where
         .build(connector))
 }
 
+/// A component that sends, with what it may do.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    pub component: String,
+    pub grant: Grant,
+    pub limits: ComponentLimits,
+}
+
 /// A store's door to the outside.
 pub struct Hooks {
     pool: Arc<Pool>,
-    /// Of the component that sends just now; set by its own import right before the request is looked at.
-    sender: Option<Arc<Grant>>,
-    /// What a sender may do that came in by WASI 0.2, where imports cannot be told apart; only for a component alone.
-    pub fallback: Option<Arc<Grant>>,
+    /// The component that sends just now; set by its own import right before the request is looked at.
+    sender: Option<Arc<Sender>>,
+    /// Who sends by WASI 0.2, where imports cannot be told apart; only for a component alone.
+    fallback: Option<Arc<Sender>>,
+    /// What each has sent for the request that runs.
+    used: Vec<Used>,
+    metrics: Arc<Metrics>,
+}
+
+struct Used {
+    sender: Arc<Sender>,
+    requests: u32,
+    meter: Arc<Moved>,
+}
+
+/// Bytes of all bodies, both ways, that one component has moved for one request.
+struct Moved {
+    moved: AtomicU64,
+    limit: u64,
+    component: String,
+    metrics: Arc<Metrics>,
+}
+
+impl Moved {
+    fn count(&self, bytes: usize) -> Result<(), Error> {
+        let before = self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+        let now = before.saturating_add(bytes as u64);
+        if now <= self.limit {
+            return Ok(());
+        }
+        if before <= self.limit {
+            self.metrics.limits.add(&[&self.component, "outbound_bytes"], 1);
+        }
+        Err(Error::HttpResponseBodySize(Some(self.limit)))
+    }
 }
 
 impl Hooks {
-    pub fn new(pool: Arc<Pool>, fallback: Option<Arc<Grant>>) -> Self {
-        Self { pool, sender: None, fallback }
+    pub fn new(pool: Arc<Pool>, fallback: Option<Arc<Sender>>, metrics: Arc<Metrics>) -> Self {
+        Self { pool, sender: None, fallback, used: Vec::new(), metrics }
     }
 
-    pub fn sends(&mut self, grant: Arc<Grant>) {
-        self.sender = Some(grant);
+    /// Makes ready for the next request.
+    pub fn begin(&mut self) {
+        self.sender = None;
+        self.used.clear();
     }
 
-    /// Whether the request may go out, with the credential added where it belongs, and whether its address is to be looked
-    /// at. A component that fetches what somebody else named says `authorization: none`, and nothing is added.
-    fn admit(&mut self, request: &mut Request<WasiBody>) -> Result<Guard, Error> {
-        let grant = self.sender.take().or_else(|| self.fallback.clone()).ok_or(Error::HttpRequestDenied)?;
+    pub fn sends(&mut self, sender: Arc<Sender>) {
+        self.sender = Some(sender);
+    }
+
+    /// Counts one more request of a sender.
+    fn count(&mut self, sender: Arc<Sender>) -> Result<Arc<Moved>, Error> {
+        let place = self.used.iter().position(|used| Arc::ptr_eq(&used.sender, &sender)).unwrap_or_else(|| {
+            let meter = Moved {
+                moved: AtomicU64::new(0),
+                limit: sender.limits.outbound_bytes,
+                component: sender.component.clone(),
+                metrics: Arc::clone(&self.metrics),
+            };
+            self.used.push(Used { sender, requests: 0, meter: Arc::new(meter) });
+            self.used.len() - 1
+        });
+        let used = &mut self.used[place];
+        used.requests += 1;
+        if used.requests > used.sender.limits.outbound_requests {
+            self.metrics.limits.add(&[&used.sender.component, "outbound_requests"], 1);
+            return Err(Error::HttpRequestDenied);
+        }
+        Ok(Arc::clone(&used.meter))
+    }
+
+    /// Whether the request may go out, and is counted: what counts its bytes, and whether its address is to be looked at.
+    fn admit(&mut self, request: &mut Request<WasiBody>) -> Result<(Guard, Arc<Moved>), Error> {
+        let sender = self.sender.take().or_else(|| self.fallback.clone()).ok_or(Error::HttpRequestDenied)?;
+        let guard = self.guard(&sender.grant, request).inspect_err(|_| {
+            self.metrics.limits.add(&[&sender.component, "outbound_host"], 1);
+        })?;
+        Ok((guard, self.count(sender)?))
+    }
+
+    /// Whether a sender may go there, with the credential added where it belongs. A component that fetches what somebody
+    /// else named says `authorization: none`, and nothing is added.
+    fn guard(&self, grant: &Grant, request: &mut Request<WasiBody>) -> Result<Guard, Error> {
         let uri = request.uri();
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(Error::HttpRequestUriInvalid);
@@ -153,7 +229,9 @@ impl WasiHttpHooks for Hooks {
         let admitted = self.admit(&mut request);
         let pool = Arc::clone(&self.pool);
         Box::new(async move {
-            let guard = admitted?;
+            let (guard, moved) = admitted?;
+            let sent = Arc::clone(&moved);
+            let request = request.map(|body| Counted { body, moved: sent }.boxed_unsync());
             // The head must come within this; hyper-util has its own limit for the connection.
             let wait = options.and_then(|options| options.first_byte_timeout);
             let sending = match guard {
@@ -167,11 +245,41 @@ impl WasiHttpHooks for Hooks {
             let response = response.map_err(|error| told(&error))?;
             let gap = options.and_then(|options| options.between_bytes_timeout);
             let response = response.map(|body| match gap {
-                Some(gap) => Paced { body, gap, late: None }.boxed_unsync(),
-                None => body.map_err(Error::from).boxed_unsync(),
+                Some(gap) => Counted { body: Paced { body, gap, late: None }, moved }.boxed_unsync(),
+                None => Counted { body: body.map_err(Error::from), moved }.boxed_unsync(),
             });
             Ok((response, Box::new(std::future::ready(Ok(()))) as _))
         })
+    }
+}
+
+/// A body that counts towards what its component may move.
+struct Counted<B> {
+    body: B,
+    moved: Arc<Moved>,
+}
+
+impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Counted<B> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+            && let Err(error) = self.moved.count(data.len())
+        {
+            return Poll::Ready(Some(Err(error)));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -251,8 +359,14 @@ mod tests {
     use crate::config::{Credential, Pattern};
 
     fn hooks(grant: Grant) -> Hooks {
-        let mut hooks = Hooks::new(Pool::new(&Limits::default()).expect("a pool"), None);
-        hooks.sends(Arc::new(grant));
+        hooks_with(grant, &crate::limits::LimitsText::default())
+    }
+
+    fn hooks_with(grant: Grant, limits: &crate::limits::LimitsText) -> Hooks {
+        let pool = Pool::new(&Limits::default()).expect("a pool");
+        let mut hooks = Hooks::new(pool, None, Arc::new(Metrics::new(1)));
+        let limits = ComponentLimits::new(limits, &Limits::default()).expect("sane limits");
+        hooks.sends(Arc::new(Sender { component: "one".to_owned(), grant, limits }));
         hooks
     }
 
@@ -297,18 +411,18 @@ mod tests {
     #[tokio::test]
     async fn results_are_fetched_without_credentials_and_from_public_addresses() {
         let mut result = request("https://v1.store.example/a.png");
-        assert_eq!(hooks(grant()).admit(&mut result).expect("allowed"), Guard::Public);
+        assert_eq!(hooks(grant()).admit(&mut result).expect("allowed").0, Guard::Public);
         assert!(!result.headers().contains_key(header::AUTHORIZATION));
         let mut beside = request("https://router.example/a.png");
         beside.headers_mut().insert(header::AUTHORIZATION, "none".try_into().expect("a value"));
-        assert_eq!(hooks(grant()).admit(&mut beside).expect("allowed"), Guard::No);
+        assert_eq!(hooks(grant()).admit(&mut beside).expect("allowed").0, Guard::No);
         assert!(!beside.headers().contains_key(header::AUTHORIZATION));
 
         // An operator's own address is meant; a name that leads to one is not.
         let with = |pattern: &str| Grant { results: vec![Pattern::parse(pattern).expect("a pattern")], ..grant() };
         let admitted = |pattern: &str, uri: &str| hooks(with(pattern)).admit(&mut request(uri));
-        assert_eq!(admitted("http://127.0.0.1:9", "http://127.0.0.1:9/a").expect("meant"), Guard::No);
-        assert_eq!(admitted("http://localhost:9", "http://localhost:9/a").expect("looked at"), Guard::Public);
+        assert_eq!(admitted("http://127.0.0.1:9", "http://127.0.0.1:9/a").expect("meant").0, Guard::No);
+        assert_eq!(admitted("http://localhost:9", "http://localhost:9/a").expect("looked at").0, Guard::Public);
         assert!(admitted("https://*.0.1", "https://127.0.0.1/a").is_err());
         assert!(admitted("https://store.example", "https://store.example:8443/a").is_err());
     }

@@ -1,72 +1,30 @@
-//! The components in service: which files, linked how, and the instances that wait for requests.
+//! The components in service: which versions, and the instances that wait for requests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use wasmtime::component::{Instance, Linker, TypedFunc};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::handler::Proxy;
-use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
+use wasmtime_wasi_http::p3::bindings::Service;
 
+use crate::canary::Trial;
+use crate::compile::Compiler;
 use crate::component::Loaded;
 use crate::config::{Config, Grant, Outbound};
-use crate::link::{Member, Wiring};
-use crate::outbound::{Hooks, Pool};
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::outbound::{Hooks, Pool, Sender};
+use crate::snapshot::{Entry, Snapshot};
+use crate::stats::Ledger;
 use crate::store::{self, State};
-
-/// The interface on which requests come in.
-const HANDLER: &str = "wasi:http/handler";
-
-/// The components as they were when a request came in.
-///
-/// A request keeps the snapshot it started with, so a swap never changes a request half way.
-pub struct Snapshot {
-    pub members: Vec<Member>,
-    pub entry: Entry,
-    /// `name@digest` by member.
-    labels: Arc<[String]>,
-}
-
-/// The function that takes requests from outside.
-pub enum Entry {
-    /// `wasi:http/handler@0.3`, and where it is exported.
-    Handler { member: usize },
-    /// A stock WASI 0.2 `wasi:http/incoming-handler`, served alone.
-    Incoming(crate::compat::Incoming),
-}
-
-impl Snapshot {
-    fn new(base: &Linker<State>, loaded: &[Arc<Loaded>], config: &Config) -> Result<Self> {
-        let wiring = Wiring::new(loaded, &config.chains);
-        let members = loaded
-            .iter()
-            .enumerate()
-            .map(|(index, component)| {
-                wiring.link(base, index, config).with_context(|| format!("`{}` cannot be linked", component.name))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let entry = wiring.entry(HANDLER).with_context(|| format!("no component exports `{HANDLER}`"))?;
-        // The functions are looked up by type once here, so that a misfit is refused before it serves.
-        ServicePre::new(members[entry].pre.clone())?;
-        Ok(Self { labels: labels(loaded), members, entry: Entry::Handler { member: entry } })
-    }
-
-    /// One component, with nothing of ours in front.
-    fn alone(base: &Linker<State>, loaded: &Arc<Loaded>, config: &Config) -> Result<Self> {
-        if loaded.exports.iter().any(|export| export.name.starts_with(HANDLER)) {
-            return Self::new(base, std::slice::from_ref(loaded), config);
-        }
-        let (member, incoming) = crate::compat::link(base, loaded).with_context(|| {
-            format!("`{}` exports neither `{HANDLER}` nor a WASI 0.2 incoming-handler", loaded.name)
-        })?;
-        let labels = labels(std::slice::from_ref(loaded));
-        Ok(Self { members: vec![member], entry: Entry::Incoming(incoming), labels })
-    }
-}
 
 /// A store with the instances that requests have needed so far. It serves one request at a time, so that a trap costs
 /// one.
@@ -95,12 +53,18 @@ pub type HandleFunc = TypedFunc<
     ),
 >;
 
-/// A snapshot and the instances made from it. Lives as long as the newest request that saw it.
+/// A snapshot, the configuration it was made with, and the instances made from it. Lives as long as the newest request
+/// that saw it.
 pub struct Generation {
     pub snapshot: Snapshot,
+    pub config: Arc<Config>,
+    settings: Arc<BTreeMap<String, String>>,
     /// By lane.
     idle: Vec<Mutex<Vec<IdleWorker>>>,
     retired: AtomicBool,
+    retired_at: Mutex<Option<Instant>>,
+    /// Told when `limits.drain_deadline_ms` has passed since the retirement: what still runs ends now.
+    pub expired: CancellationToken,
 }
 
 /// A worker without its generation, which owns it.
@@ -113,116 +77,178 @@ struct IdleWorker {
 /// Lives as long as the process.
 pub struct Registry {
     pub engine: Engine,
-    pub config: Arc<Config>,
+    pub metrics: Arc<Metrics>,
+    pub intake: Intake,
+    pub base: Linker<State>,
+    /// Requests at work at once; [`Registry::resize`] follows the configuration.
+    pub places: Arc<Semaphore>,
+    places_now: Mutex<usize>,
     /// Upstream connections, by lane.
     pools: Vec<Arc<Pool>>,
-    settings: Arc<BTreeMap<String, String>>,
-    alone: Option<Arc<Grant>>,
+    alone: Option<Arc<Sender>>,
     /// What a component served alone sees; the others see settings only.
     environment: Vec<(String, String)>,
-    base: Linker<State>,
     current: ArcSwap<Generation>,
+    /// A version on trial, beside the current one.
+    pub canary: ArcSwapOption<Trial>,
+    draining: Mutex<Vec<Weak<Generation>>>,
 }
 
 impl Registry {
     /// Serves the components of a directory.
     pub fn open(config: Arc<Config>, components: &Path) -> Result<Arc<Self>> {
-        Self::start(config, None, |engine, base, config| {
-            let loaded = read_all(engine, components, &config.data_dir)?;
+        Self::start(config, None, |intake, engine, base, config| {
+            let mut loaded = Vec::new();
+            for (name, file) in files(components)? {
+                loaded.push(intake.file(engine, config, &name, &file)?);
+            }
             if loaded.is_empty() {
                 bail!("no .wasm file in {}: start with `--components DIR`", components.display());
             }
-            Snapshot::new(base, &loaded, config)
+            Snapshot::new(base, loaded, config)
         })
     }
 
     /// Serves one file alone.
     pub fn open_file(config: Arc<Config>, file: &Path) -> Result<Arc<Self>> {
-        let alone = Grant { outbound: Outbound::Anywhere, ..Grant::default() };
-        Self::start(config, Some(Arc::new(alone)), |engine, base, config| {
+        let name = component_name(file).context("the file needs a name")?;
+        let grant = Grant { outbound: Outbound::Anywhere, ..Grant::default() };
+        let alone = Sender { grant, limits: config.limits_of(&name), component: name };
+        Self::start(config, Some(Arc::new(alone)), |intake, engine, base, config| {
             let name = component_name(file).context("the file needs a name")?;
-            let loaded = Loaded::read(engine, &name, file, &cache(&config.data_dir))?;
-            Snapshot::alone(base, &loaded, config)
+            Snapshot::alone(base, intake.file(engine, config, &name, file)?, config)
         })
     }
 
     fn start(
         config: Arc<Config>,
-        alone: Option<Arc<Grant>>,
-        snapshot: impl FnOnce(&Engine, &Linker<State>, &Config) -> Result<Snapshot>,
+        alone: Option<Arc<Sender>>,
+        snapshot: impl FnOnce(&Intake, &Engine, &Linker<State>, &Config) -> Result<Snapshot>,
     ) -> Result<Arc<Self>> {
         let lanes = std::thread::available_parallelism().map_or(1, usize::from);
         let engine = store::engine(&config.limits)?;
         store::tick(&engine)?;
         let base = crate::link::base(&engine)?;
-        let snapshot = snapshot(&engine, &base, &config)?;
+        // One more than serve: versions are tried out on a lane of their own.
+        let ledger = Arc::new(Ledger::new(lanes + 1));
+        let metrics = Arc::new(Metrics::new(lanes + 1));
+        metrics.add(Arc::clone(&ledger) as _);
+        let intake = Intake { compiler: Compiler::new(&engine, &config.program, &config.data_dir), ledger };
+        let snapshot = snapshot(&intake, &engine, &base, &config)?;
+        let places = config.limits.concurrent_requests;
         Ok(Arc::new(Self {
-            pools: (0..lanes).map(|_| Pool::new(&config.limits)).collect::<Result<_>>()?,
-            settings: Arc::new(config.settings.clone()),
-            current: ArcSwap::from_pointee(Generation::new(snapshot, lanes)),
+            pools: (0..=lanes).map(|_| Pool::new(&config.limits)).collect::<Result<_>>()?,
+            current: ArcSwap::from_pointee(Generation::new(snapshot, config, lanes + 1)),
             engine,
             environment: if alone.is_some() { std::env::vars().collect() } else { Vec::new() },
-            config,
+            metrics,
+            intake,
             alone,
             base,
+            places: Arc::new(Semaphore::new(places)),
+            places_now: Mutex::new(places),
+            canary: ArcSwapOption::empty(),
+            draining: Mutex::default(),
         }))
     }
 
     /// Threads that serve: as many as there are cores.
     pub fn lanes(&self) -> usize {
-        self.pools.len()
+        self.pools.len() - 1
+    }
+
+    /// Where versions are tried out before they serve.
+    pub fn trial_lane(&self) -> usize {
+        self.pools.len() - 1
     }
 
     pub fn current(&self) -> Arc<Generation> {
         self.current.load_full()
     }
 
-    /// Looks at the directory again and puts what is there into service, whole or not at all. What did not change
-    /// keeps its compiled code. Tells which components changed.
-    pub fn reload(&self, components: &Path) -> Result<Vec<String>> {
-        let old = self.current();
-        let before = |name: &str| old.snapshot.members.iter().map(|m| &m.loaded).find(|loaded| loaded.name == name);
-        let cache = cache(&self.config.data_dir);
-        let mut loaded = Vec::new();
-        let mut changed = Vec::new();
-        for (name, file) in files(components)? {
-            let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
-            match before(&name) {
-                Some(same) if same.is(&bytes) => loaded.push(Arc::clone(same)),
-                _ => {
-                    let component = Loaded::from_bytes(&self.engine, &name, &bytes, &cache)?;
-                    changed.push(component.label.clone());
-                    loaded.push(component);
-                }
-            }
+    /// The configuration that new requests get.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.current.load().config)
+    }
+
+    /// The generation for one request: the current one, or the one on trial where that gets a share.
+    pub fn pick(&self, headers: &http::HeaderMap, client: &str) -> Arc<Generation> {
+        if let Some(trial) = &*self.canary.load()
+            && trial.takes(headers, client)
+        {
+            return Arc::clone(&trial.generation);
         }
-        for member in &old.snapshot.members {
-            let name = &member.loaded.name;
-            if !loaded.iter().any(|component| component.name == *name) {
-                changed.push(format!("{name} (gone)"));
-            }
-        }
-        if changed.is_empty() {
-            return Ok(changed);
-        }
-        let snapshot = Snapshot::new(&self.base, &loaded, &self.config)?;
-        let old = self.current.swap(Arc::new(Generation::new(snapshot, self.lanes())));
+        self.current.load_full()
+    }
+
+    pub fn generation(&self, snapshot: Snapshot, config: Arc<Config>) -> Arc<Generation> {
+        Arc::new(Generation::new(snapshot, config, self.pools.len()))
+    }
+
+    /// Puts a generation into service: the next request gets it. What runs ends on the one before.
+    pub fn publish(&self, generation: Arc<Generation>) {
+        let old = self.current.swap(generation);
+        self.retire(&old);
+    }
+
+    /// A generation that new requests no longer get.
+    pub fn retire(&self, old: &Arc<Generation>) {
         old.retire();
-        Ok(changed)
+        self.draining.lock().expect("nobody panics holding it").push(Arc::downgrade(old));
+    }
+
+    /// Generations whose requests still run. Those past the deadline are told to end.
+    pub fn draining(&self) -> Vec<Arc<Generation>> {
+        let mut draining = self.draining.lock().expect("nobody panics holding it");
+        draining.retain(|generation| generation.strong_count() > 0);
+        let alive: Vec<_> = draining.iter().filter_map(Weak::upgrade).collect();
+        drop(draining);
+        for generation in &alive {
+            let since = *generation.retired_at.lock().expect("nobody panics holding it");
+            let limit = Duration::from_millis(generation.config.limits.drain_deadline_ms);
+            if since.is_some_and(|since| since.elapsed() >= limit) {
+                generation.expired.cancel();
+            }
+        }
+        alive
+    }
+
+    /// Everything that runs ends now.
+    pub fn expire(&self) {
+        self.current.load().expired.cancel();
+        if let Some(trial) = &*self.canary.load() {
+            trial.generation.expired.cancel();
+        }
+        self.draining().iter().for_each(|generation| generation.expired.cancel());
+    }
+
+    /// Follows a new number of places.
+    pub fn resize(&self, places: usize) {
+        let mut now = self.places_now.lock().expect("nobody panics holding it");
+        if places >= *now {
+            self.places.add_permits(places - *now);
+            *now = places;
+        } else {
+            // Those in use are not taken away; a later resize finds them.
+            *now -= self.places.forget_permits(*now - places);
+        }
     }
 
     /// A worker for one request: one that waits in this lane, or a fresh one.
-    pub fn worker(&self, lane: usize) -> Worker {
-        let generation = self.current();
+    pub fn worker(&self, generation: Arc<Generation>, lane: usize) -> Worker {
         let waiting = generation.idle[lane].lock().expect("nobody panics holding it").pop();
         match waiting {
             Some(IdleWorker { store, entry, served }) => Worker { store, entry, served, lane, generation },
             None => {
-                let hooks = Hooks::new(Arc::clone(&self.pools[lane]), self.alone.clone());
-                let limits = &self.config.limits;
-                let labels = Arc::clone(&generation.snapshot.labels);
-                let state = State::new(labels, limits, Arc::clone(&self.settings), &self.environment, hooks);
-                Worker { store: store::store(&self.engine, state, limits), entry: None, served: 0, lane, generation }
+                let limits = &generation.config.limits;
+                let pool = Arc::clone(&self.pools[lane]);
+                let hooks = Hooks::new(pool, self.alone.clone(), Arc::clone(&self.metrics));
+                let roster = Arc::clone(&generation.snapshot.roster);
+                let settings = Arc::clone(&generation.settings);
+                let metrics = Arc::clone(&self.metrics);
+                let state = State::new(roster, lane, limits, settings, &self.environment, hooks, metrics);
+                let store = store::store(&self.engine, state, limits);
+                Worker { store, entry: None, served: 0, lane, generation }
             }
         }
     }
@@ -230,8 +256,10 @@ impl Registry {
     /// Keeps a worker for the next request, unless it has served its time.
     pub fn give_back(&self, worker: Worker) {
         let Worker { store, entry, served, lane, generation } = worker;
-        let limits = &self.config.limits;
-        let spent = served >= limits.requests_per_instance || store.data().memory.bytes > limits.kept_memory_bytes;
+        let limits = &generation.config.limits;
+        let spent = served >= limits.requests_per_instance
+            || store.data().memory.bytes > limits.kept_memory_bytes
+            || store.data().is_for_one_request();
         if spent || generation.retired.load(Ordering::Acquire) {
             return;
         }
@@ -244,29 +272,47 @@ impl Registry {
 }
 
 impl Generation {
-    fn new(snapshot: Snapshot, lanes: usize) -> Self {
-        Self { snapshot, idle: (0..lanes).map(|_| Mutex::default()).collect(), retired: AtomicBool::new(false) }
+    fn new(snapshot: Snapshot, config: Arc<Config>, lanes: usize) -> Self {
+        Self {
+            snapshot,
+            settings: Arc::new(config.settings.clone()),
+            config,
+            idle: (0..lanes).map(|_| Mutex::default()).collect(),
+            retired: AtomicBool::new(false),
+            retired_at: Mutex::default(),
+            expired: CancellationToken::new(),
+        }
     }
 
     fn retire(&self) {
         self.retired.store(true, Ordering::Release);
+        self.retired_at.lock().expect("nobody panics holding it").get_or_insert_with(Instant::now);
         for idle in &self.idle {
             let idle = std::mem::take(&mut *idle.lock().expect("nobody panics holding it"));
             drop(idle);
         }
+    }
+
+    /// The version of a component that serves here.
+    pub fn member(&self, name: &str) -> Option<&Arc<Loaded>> {
+        self.snapshot.members.iter().map(|member| &member.loaded).find(|loaded| loaded.name == name)
     }
 }
 
 impl Worker {
     /// Instantiates a member in this worker's store.
     pub async fn instantiate(&mut self, member: usize) -> Result<Instance> {
-        let Member { loaded, pre, functions } = &self.generation.snapshot.members[member];
-        let instance = pre
+        let generation = Arc::clone(&self.generation);
+        let member_of = &generation.snapshot.members[member];
+        self.store.data_mut().memory.member = member;
+        let instance = member_of
+            .pre
             .instantiate_async(&mut self.store)
             .await
             .map_err(anyhow::Error::from)
-            .with_context(|| format!("instantiating `{}`", loaded.name))?;
-        let live = functions
+            .with_context(|| format!("instantiating `{}`", member_of.loaded.name))?;
+        let live = member_of
+            .functions
             .iter()
             .map(|index| instance.get_func(&mut self.store, index).context("an exported function is there"))
             .collect::<Result<Arc<[_]>>>()?;
@@ -274,12 +320,24 @@ impl Worker {
         Ok(instance)
     }
 
+    async fn note_use(&mut self, member: usize) -> Result<()> {
+        if let Some(places) = self.store.data_mut().note_use(member) {
+            let place = crate::link::place(places).await;
+            let state = self.store.data_mut();
+            match place {
+                Some(place) => state.permits.push(place),
+                None => return Err(crate::link::crowded(state, member).into()),
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the entry live, and tells that it works on the request.
     pub async fn enter(&mut self) -> Result<()> {
         let generation = Arc::clone(&self.generation);
         match &generation.snapshot.entry {
             Entry::Handler { member } => {
-                self.store.data_mut().note_use(*member);
+                self.note_use(*member).await?;
                 if self.entry.is_none() {
                     let instance = self.instantiate(*member).await?;
                     let service = Service::new(&mut self.store, &instance)?;
@@ -287,7 +345,7 @@ impl Worker {
                 }
             }
             Entry::Incoming(incoming) => {
-                self.store.data_mut().note_use(0);
+                self.note_use(0).await?;
                 if self.entry.is_none() {
                     self.entry = Some(Live::Incoming(incoming.instantiate(&mut self.store).await?));
                 }
@@ -295,14 +353,6 @@ impl Worker {
         }
         Ok(())
     }
-}
-
-fn labels(loaded: &[Arc<Loaded>]) -> Arc<[String]> {
-    loaded.iter().map(|component| component.label.clone()).collect()
-}
-
-fn cache(data_dir: &Path) -> PathBuf {
-    data_dir.join("compiled")
 }
 
 pub fn component_name(file: &Path) -> Option<String> {
@@ -324,9 +374,4 @@ pub fn files(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
     }
     found.sort();
     Ok(found)
-}
-
-fn read_all(engine: &Engine, dir: &Path, data_dir: &Path) -> Result<Vec<Arc<Loaded>>> {
-    let cache = cache(data_dir);
-    files(dir)?.into_iter().map(|(name, file)| Loaded::read(engine, &name, &file, &cache)).collect()
 }

@@ -27,7 +27,8 @@ use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView as _};
 
 use crate::access::Access;
 use crate::error::Refusal;
-use crate::registry::{HandleFunc, Live, Registry, Worker};
+use crate::limits::{Hit, Kind};
+use crate::registry::{Generation, HandleFunc, Live, Registry, Worker};
 use crate::store::{Meter, State};
 use crate::tasks::Tasks;
 use crate::telemetry::{self, Level};
@@ -63,6 +64,8 @@ pub struct Desk {
     pub lane: usize,
     /// Where requests go on that compute.
     pub compute: tokio::runtime::Handle,
+    /// A generation that is tried out; otherwise each request gets the one in service.
+    pub pinned: Option<Arc<Generation>>,
 }
 
 /// A store at work on a request, polled by the connection's task until it ends.
@@ -130,10 +133,14 @@ impl BodyDone {
 pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>) -> Response<Answer> {
     let started = Instant::now();
     let id = request_id(request.headers());
-    let mut access = Access::new(started, &request, &client, &id);
-    match admit_and_start(&desk, &client, request, &id, &mut access).await {
+    let generation = match &desk.pinned {
+        Some(pinned) => Arc::clone(pinned),
+        None => desk.registry.pick(request.headers(), &client),
+    };
+    let mut access = Access::new(&desk, &generation, started, &request, &client, &id);
+    match admit_and_start(&desk, &generation, &client, request, &id, &mut access).await {
         Ok((place, course, head, body_done)) => {
-            wait_for_head(&desk, started, place, course, head, body_done, &id, access).await
+            wait_for_head(&desk, &generation, started, place, course, head, body_done, &id, access).await
         }
         Err(refusal) => refused(&refusal, &id, access),
     }
@@ -156,12 +163,13 @@ struct Head {
 
 async fn admit_and_start(
     desk: &Arc<Desk>,
+    generation: &Arc<Generation>,
     client: &str,
     request: Request<Incoming>,
     id: &HeaderValue,
     access: &mut Access,
 ) -> Result<Started, Refusal> {
-    let limits = &desk.registry.config.limits;
+    let limits = &generation.config.limits;
     if request.headers().len() > limits.headers {
         return Err(Refusal::TooManyHeaders { limit: limits.headers });
     }
@@ -179,13 +187,13 @@ async fn admit_and_start(
             }
         }
     };
-    let mut worker = desk.registry.worker(desk.lane);
+    let mut worker = desk.registry.worker(Arc::clone(generation), desk.lane);
     worker.served += 1;
     worker.store.set_epoch_deadline(1);
     worker.store.data_mut().begin();
     if let Err(error) = worker.enter().await {
         access.broken(&worker, &error);
-        return Err(Refusal::Broken);
+        return Err(refusal(&error));
     }
     let (head, wait) = oneshot::channel();
     let body_done = Arc::new(BodyDone::default());
@@ -273,7 +281,11 @@ impl AccessorTask<State, HasSelf<State>> for Root {
     async fn run(self, accessor: &Accessor<State>) -> wasmtime::Result<()> {
         let Root { function, request, io, head } = self;
         let request = accessor.with(|mut access| access.data_mut().table().push(request))?;
-        let (answer,) = function.call_concurrent(accessor, (request,)).await?;
+        let began = Instant::now();
+        let (member, limit) = accessor.with(|mut access| access.data_mut().entry());
+        let call = function.call_concurrent(accessor, (request,));
+        let (answer,) = crate::link::within(accessor, limit, member, call).await?;
+        accessor.with(|mut access| access.data_mut().note_entry_call(began.elapsed()));
         let answer = accessor.with(|mut access| match answer {
             Ok(response) => {
                 let response = access.data_mut().table().delete(response)?;
@@ -377,6 +389,7 @@ async fn drive(desk: Arc<Desk>, mut worker: Worker, body_done: Arc<BodyDone>) ->
                 let _ = done.send(());
             }
             Ok(Step::Done) => {
+                worker.store.data_mut().end();
                 say(&worker);
                 desk.registry.give_back(worker);
                 return Ok(());
@@ -393,6 +406,14 @@ fn broken(worker: &Worker, error: &anyhow::Error) -> Broken {
         let place = trace.frames().first()?.module().image_range().start;
         snapshot.members.iter().find(|member| member.loaded.code.image_range().contains(&place))
     });
+    if let Some(member) = culprit {
+        member.loaded.stats.trap();
+    }
+    if let Some(hit) = error.downcast_ref::<Hit>() {
+        worker.store.data().metrics.limits.add(&[&hit.component, hit.kind.name()], 1);
+        let error = anyhow::Error::new(hit.clone());
+        return Broken { error, components: worker.store.data().components() };
+    }
     let name = culprit.map_or("a component", |member| member.loaded.name.as_str());
     let cause = error.root_cause().to_string();
     let printed = worker.store.data().output.take().map(|text| format!("; it printed: {text}")).unwrap_or_default();
@@ -411,6 +432,7 @@ fn say(worker: &Worker) {
 #[expect(clippy::too_many_arguments, reason = "one caller; they are what a running request is made of")]
 async fn wait_for_head(
     desk: &Arc<Desk>,
+    generation: &Arc<Generation>,
     started: Instant,
     place: tokio::sync::OwnedSemaphorePermit,
     mut course: Course,
@@ -419,13 +441,16 @@ async fn wait_for_head(
     id: &HeaderValue,
     mut access: Access,
 ) -> Response<Answer> {
-    let deadline = started + desk.registry.config.limits.request();
+    let deadline = started + generation.config.limits.request();
+    let expired = generation.expired.cancelled();
+    let mut expired = std::pin::pin!(expired);
     let mut deadline = Box::pin(tokio::time::sleep_until(deadline.into()));
     enum Event {
         Head(Result<Head, Error>),
         Broken(Broken),
         Silent,
         Late,
+        Replaced,
     }
     let mut ended = false;
     let event = std::future::poll_fn(|cx| {
@@ -440,6 +465,9 @@ async fn wait_for_head(
             Poll::Ready(Ok(head)) => return Poll::Ready(Event::Head(head)),
             Poll::Ready(Err(_)) => return Poll::Ready(Event::Silent),
             Poll::Pending => {}
+        }
+        if expired.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Event::Replaced);
         }
         deadline.as_mut().poll(cx).map(|()| Event::Late)
     })
@@ -460,7 +488,14 @@ async fn wait_for_head(
             access.components(components);
             let left = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
             let course = (!ended).then_some(course);
+            let events = parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+                kind.to_str().is_ok_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+            });
             let body = GuestBody {
+                generation: Arc::clone(generation),
+                expired: None,
+                events: events && left.is_none(),
+                at_rest: true,
                 body,
                 course,
                 body_done,
@@ -481,7 +516,7 @@ async fn wait_for_head(
         Event::Broken(Broken { error, components }) => {
             access.failure("a component broke off", &error);
             access.components(components);
-            refused(&Refusal::Broken, id, access)
+            refused(&refusal(&error), id, access)
         }
         Event::Silent => {
             access.failure("a component gave no answer", &anyhow!("its call ended without one"));
@@ -491,6 +526,19 @@ async fn wait_for_head(
             access.failure("the request took too long", &anyhow!("`limits.request_ms` passed"));
             refused(&Refusal::Timeout, id, access)
         }
+        Event::Replaced => {
+            access.failure("a request outlived its version", &anyhow!("`limits.drain_deadline_ms` passed"));
+            refused(&Refusal::Replaced, id, access)
+        }
+    }
+}
+
+/// What is told of an error: most of them are ours alone.
+fn refusal(error: &anyhow::Error) -> Refusal {
+    match error.downcast_ref::<Hit>().map(|hit| hit.kind) {
+        Some(Kind::Concurrency) => Refusal::Busy,
+        Some(Kind::Call) => Refusal::Timeout,
+        Some(Kind::Cpu) | None => Refusal::Broken,
     }
 }
 
@@ -508,9 +556,32 @@ pub struct GuestBody {
     /// The store broke; what it had sent before still goes out, and then an error.
     broken: Option<Broken>,
     over: bool,
+    generation: Arc<Generation>,
+    /// Waits for the end of this version's time; from the first pause on, most answers have none.
+    expired: Option<Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>>,
+    /// Whether this is a stream of server-sent events, which can tell of an error in the middle.
+    events: bool,
+    /// Whether what was sent ends with a whole event.
+    at_rest: bool,
 }
 
 impl GuestBody {
+    /// The end of an answer that was not finished: an event that says why where the answer consists of events, and
+    /// otherwise an error, so that it cannot be taken for whole.
+    fn broken_off(&mut self, refusal: &Refusal, error: Error) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.course = None;
+        self.broken = None;
+        if !self.events {
+            return Poll::Ready(Some(Err(error)));
+        }
+        self.over = true;
+        let begin = if self.at_rest { "" } else { "\n\n" };
+        let event = Bytes::from(format!("{begin}event: error\ndata: {}\n\n", refusal.body()));
+        self.access.sent(event.len());
+        self.access.finished();
+        Poll::Ready(Some(Ok(Frame::data(event))))
+    }
+
     /// Lets the store finish what follows the answer, without the client.
     fn wind_up(&mut self) {
         self.body_done.tell();
@@ -529,7 +600,7 @@ impl GuestBody {
             }
             Poll::Pending => {
                 let place = self.place.take();
-                let limit = self.desk.registry.config.limits.request();
+                let limit = self.generation.config.limits.request();
                 let desk = Arc::clone(&self.desk);
                 self.desk.tasks.spawn(async move {
                     let end = std::future::poll_fn(|cx| course.poll(&desk, cx));
@@ -554,6 +625,9 @@ impl http_body::Body for GuestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
+        if this.over {
+            return Poll::Ready(None);
+        }
         if let Some(course) = &mut this.course
             && let Poll::Ready(ended) = course.poll(&this.desk, cx)
         {
@@ -564,6 +638,7 @@ impl http_body::Body for GuestBody {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
                     this.access.sent(data.len());
+                    this.at_rest = data.ends_with(b"\n\n") || data.ends_with(b"\r\n\r\n");
                     if let Some(left) = &mut this.left {
                         *left = left.saturating_sub(data.len() as u64);
                     }
@@ -576,10 +651,9 @@ impl http_body::Body for GuestBody {
             }
             // A broken store closes the body too, and that must not look like its end.
             Poll::Ready(None) | Poll::Pending if this.broken.is_some() => {
-                if let Some(Broken { error, .. }) = this.broken.take() {
-                    this.access.failure("a component broke off in its answer", &error);
-                }
-                Poll::Ready(Some(Err(Error::HttpResponseIncomplete)))
+                let Some(Broken { error, .. }) = this.broken.take() else { return Poll::Pending };
+                this.access.failure("a component broke off in its answer", &error);
+                this.broken_off(&refusal(&error), Error::HttpResponseIncomplete)
             }
             Poll::Ready(None) => {
                 this.wind_up();
@@ -588,7 +662,14 @@ impl http_body::Body for GuestBody {
             Poll::Pending => {
                 if this.deadline.as_mut().poll(cx).is_ready() {
                     this.access.failure("the answer took too long", &anyhow!("`limits.request_ms` passed"));
-                    return Poll::Ready(Some(Err(Error::HttpResponseTimeout)));
+                    return this.broken_off(&Refusal::Timeout, Error::HttpResponseTimeout);
+                }
+                let expired =
+                    this.expired.get_or_insert_with(|| Box::pin(this.generation.expired.clone().cancelled_owned()));
+                if expired.as_mut().poll(cx).is_ready() {
+                    this.access
+                        .failure("an answer outlived its version", &anyhow!("`limits.drain_deadline_ms` passed"));
+                    return this.broken_off(&Refusal::Replaced, Error::HttpResponseIncomplete);
                 }
                 Poll::Pending
             }

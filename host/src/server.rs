@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::registry::Registry;
 use crate::request::{self, Desk};
@@ -20,6 +20,9 @@ use crate::telemetry::{self, Level};
 
 /// hyper's own smallest allows 8 KiB heads; bearer tokens, cookies and trace headers together stay well below this.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// For an event and the end of an answer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A server that listens. Lives until [`Server::run`] returns.
 ///
@@ -52,6 +55,10 @@ impl Stop {
         self.sender.send_replace(true);
     }
 
+    pub fn is_told(&self) -> bool {
+        *self.receiver.borrow()
+    }
+
     async fn told(&self) {
         let mut receiver = self.receiver.clone();
         // The sender is part of `self`, so waiting cannot fail.
@@ -61,7 +68,7 @@ impl Stop {
 
 impl Server {
     pub async fn bind(registry: Arc<Registry>, ours: bool) -> Result<Self> {
-        let listen = registry.config.listen;
+        let listen = registry.config().listen;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
         Ok(Self { listener, registry, ours })
     }
@@ -73,17 +80,17 @@ impl Server {
     /// Serves until told to stop and everything that runs has ended, or `limits.shutdown_ms` has passed.
     pub async fn run(self, stop: Stop) -> Result<()> {
         let Server { listener, registry, ours } = self;
-        let wait = Duration::from_millis(registry.config.limits.shutdown_ms);
-        let places = Arc::new(Semaphore::new(registry.config.limits.concurrent_requests));
+        let wait = Duration::from_millis(registry.config().limits.shutdown_ms);
         let lanes = (0..registry.lanes())
             .map(|number| {
                 let desk = Desk {
                     registry: Arc::clone(&registry),
-                    places: Arc::clone(&places),
+                    places: Arc::clone(&registry.places),
                     tasks: Tasks::default(),
                     ours,
                     lane: number,
                     compute: tokio::runtime::Handle::current(),
+                    pinned: None,
                 };
                 Lane::start(Arc::new(desk), stop.clone())
             })
@@ -112,7 +119,13 @@ impl Server {
                 lane.ended().await;
             }
         };
-        if tokio::time::timeout(wait, ended).await.is_err() {
+        let mut ended = std::pin::pin!(ended);
+        if tokio::time::timeout(wait, ended.as_mut()).await.is_err() {
+            // Streams still get to say why they end.
+            registry.expire();
+            if tokio::time::timeout(LAST_WORDS, ended).await.is_ok() {
+                return Ok(());
+            }
             telemetry::line(Level::Warn, "requests were still running when `limits.shutdown_ms` passed", &[]);
         }
         Ok(())
@@ -173,7 +186,8 @@ impl Lane {
 async fn connection(desk: Arc<Desk>, stream: TcpStream, client: SocketAddr, stop: Stop) {
     // Without it the end of an answer waits for the peer's delayed acknowledgement, 40 ms.
     let _ = stream.set_nodelay(true);
-    let limits = &desk.registry.config.limits;
+    let config = desk.registry.config();
+    let limits = &config.limits;
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.header_ms))

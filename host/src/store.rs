@@ -1,27 +1,44 @@
 //! What a store holds while requests run in it, and the engine that all stores share.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime::component::{Func, ResourceTable};
 use wasmtime::{
-    Config as EngineConfig, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter,
-    Store, UpdateDeadline,
+    CacheStore, Config as EngineConfig, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    ResourceLimiter, Store, StoreContextMut, UpdateDeadline, WasmBacktrace,
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::config::Limits;
+use crate::config::{ComponentLimits, Isolation, Limits};
+use crate::limits::{Hit, Kind};
+use crate::metrics::Metrics;
 use crate::outbound::Hooks;
+use crate::stats::Stats;
 use crate::stdio::Pipe;
 
 /// CPU time is counted in ticks, and a component that computes yields to other requests once a tick.
 pub const TICK: Duration = Duration::from_millis(5);
+
+/// A member as its stores know it.
+pub struct Seat {
+    /// `name@digest`, as answers name it.
+    pub label: String,
+    pub name: String,
+    pub stats: Arc<Stats>,
+    pub limits: ComponentLimits,
+    /// Where only so many requests may be at work in it at once.
+    pub places: Option<Arc<Semaphore>>,
+    /// Where its code lies.
+    pub code: Range<usize>,
+}
 
 /// One store's data. Lives as long as its store: up to `limits.requests_per_instance` requests, one after the other.
 pub struct State {
@@ -32,8 +49,9 @@ pub struct State {
     pub memory: Memory,
     pub settings: Arc<BTreeMap<String, String>>,
     pub output: Pipe,
-    /// `name@digest` by member.
-    labels: Arc<[String]>,
+    /// By member of the snapshot.
+    roster: Arc<[Seat]>,
+    lane: usize,
     /// By member of the snapshot; its functions once it is instantiated.
     pub live: Vec<Option<Arc<[Func]>>>,
     /// Members that worked on the request, in the order of their first call.
@@ -44,28 +62,55 @@ pub struct State {
     pub driver: Option<Waker>,
     pub root_done: bool,
     pub meter: Arc<Meter>,
+    pub metrics: Arc<Metrics>,
+    /// Ticks that each member has computed.
+    cpu: Vec<u64>,
+    /// Places in members that let in only so many requests.
+    pub permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl State {
     pub fn new(
-        labels: Arc<[String]>,
+        roster: Arc<[Seat]>,
+        lane: usize,
         limits: &Limits,
         settings: Arc<BTreeMap<String, String>>,
         environment: &[(String, String)],
         hooks: Hooks,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let output = Pipe::default();
-        let wasi = WasiCtx::builder().stdout(output.clone()).stderr(output.clone()).envs(environment).build();
+        let wasi = WasiCtx::builder()
+            .stdout(output.clone())
+            .stderr(output.clone())
+            .envs(environment)
+            .max_random_size(limits.random_bytes)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(limits.header_bytes);
+        let memory = Memory {
+            bytes: 0,
+            member: 0,
+            each: Vec::new(),
+            roster: Arc::clone(&roster),
+            metrics: Arc::clone(&metrics),
+        };
         Self {
-            table: ResourceTable::new(),
+            table,
             wasi,
-            http: WasiHttpCtx::new(),
+            http,
             hooks,
-            memory: Memory { bytes: 0, limit: limits.memory_bytes },
+            memory,
+            metrics,
+            cpu: vec![0; roster.len()],
+            permits: Vec::new(),
             settings,
             output,
-            live: vec![None; labels.len()],
-            labels,
+            live: vec![None; roster.len()],
+            roster,
+            lane,
             used: Vec::with_capacity(8),
             wanted: Vec::new(),
             driver: None,
@@ -80,17 +125,60 @@ impl State {
         self.wanted.clear();
         self.root_done = false;
         self.meter.reset();
+        self.cpu.fill(0);
+        self.hooks.begin();
+    }
+
+    /// The request is over: what it held is free for others, although the store waits for its next.
+    pub fn end(&mut self) {
+        self.permits.clear();
     }
 
     /// Who worked on the request so far, as answers name them.
     pub fn components(&self) -> String {
-        self.used.iter().map(|member| self.labels[*member].as_str()).collect::<Vec<_>>().join(",")
+        self.used.iter().map(|member| self.roster[*member].label.as_str()).collect::<Vec<_>>().join(",")
     }
 
-    pub fn note_use(&mut self, member: usize) {
-        if !self.used.contains(&member) {
-            self.used.push(member);
+    /// A member works on the request. Tells where a place in it must be had first.
+    pub fn note_use(&mut self, member: usize) -> Option<Arc<Semaphore>> {
+        if self.used.contains(&member) {
+            return None;
         }
+        self.used.push(member);
+        self.roster[member].stats.request(self.lane);
+        self.roster[member].places.clone()
+    }
+
+    /// Whether a member that worked on the request wants fresh instances for the next.
+    pub fn is_for_one_request(&self) -> bool {
+        self.used.iter().any(|member| self.roster[*member].limits.isolation == Isolation::Request)
+    }
+
+    pub fn seat(&self, member: usize) -> &Seat {
+        &self.roster[member]
+    }
+
+    /// A request met a limit of a member.
+    pub fn hit(&self, member: usize, kind: Kind, what: String) -> Hit {
+        Hit { component: self.roster[member].name.clone(), kind, what }
+    }
+
+    /// The member that was entered first, and how long a call of it may take.
+    pub fn entry(&self) -> (usize, Option<Duration>) {
+        let entry = self.used.first().copied().unwrap_or_default();
+        (entry, self.roster[entry].limits.call)
+    }
+
+    /// The call of the member that was entered first returned.
+    pub fn note_entry_call(&mut self, time: Duration) {
+        if let Some(entry) = self.used.first() {
+            self.note_call(*entry, time);
+        }
+    }
+
+    /// A call of a member returned.
+    pub fn note_call(&mut self, member: usize, time: Duration) {
+        self.roster[member].stats.call(self.lane, time);
     }
 
     pub fn wake_driver(&self) {
@@ -165,7 +253,24 @@ impl Meter {
 pub struct Memory {
     /// Of all linear memories in this store.
     pub bytes: usize,
-    limit: usize,
+    /// Whose memories are being made.
+    pub member: usize,
+    /// Member and size of each memory.
+    each: Vec<(usize, usize)>,
+    roster: Arc<[Seat]>,
+    metrics: Arc<Metrics>,
+}
+
+impl Memory {
+    /// Which memory grows. wasmtime does not say whose it is, but the size it has tells, nearly always: where several
+    /// members have memories of one size, it is taken for one that may grow so far, and among those for the one that
+    /// grew last.
+    fn place(&self, current: usize, desired: usize) -> Option<usize> {
+        let alike = |place: &usize| current != 0 && self.each[*place].1 == current;
+        let may = |place: &usize| self.roster[self.each[*place].0].limits.memory_bytes >= desired;
+        let all = 0..self.each.len();
+        all.clone().rev().find(|place| alike(place) && may(place)).or_else(|| all.rev().find(alike))
+    }
 }
 
 /// A table of a million entries is 8 MB; toolchains make tables of hundreds.
@@ -173,26 +278,53 @@ const MAX_TABLE_ENTRIES: usize = 100_000;
 
 impl ResourceLimiter for Memory {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let allowed = desired <= self.limit;
-        if allowed {
-            self.bytes += desired.saturating_sub(current);
+        let place = self.place(current, desired);
+        let member = place.map_or(self.member, |place| self.each[place].0);
+        let seat = &self.roster[member];
+        if desired > seat.limits.memory_bytes {
+            self.metrics.limits.add(&[&seat.name, "memory"], 1);
+            return Ok(false);
         }
-        Ok(allowed)
+        seat.stats.memory(desired);
+        self.bytes += desired.saturating_sub(current);
+        if let Some(place) = place {
+            self.each.remove(place);
+        }
+        self.each.push((member, desired));
+        Ok(true)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE_ENTRIES)
+        let allowed = desired <= MAX_TABLE_ENTRIES;
+        if !allowed {
+            // Nobody says whose table it is.
+            self.metrics.limits.add(&["", "table"], 1);
+        }
+        Ok(allowed)
     }
 }
 
-/// The engine for every version of every component.
-pub fn engine(limits: &Limits) -> Result<Engine> {
+/// What decides how code is compiled: the same for the engine that compiles and the one that runs.
+fn features() -> EngineConfig {
     let mut config = EngineConfig::new();
     config
         .wasm_component_model(true)
         .wasm_component_model_async(true)
         .epoch_interruption(true)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32));
+    config
+}
+
+/// The engine of a process that only compiles.
+pub fn compiler(functions: Arc<dyn CacheStore>) -> Result<Engine> {
+    let mut config = features();
+    config.enable_incremental_compilation(functions)?;
+    Ok(Engine::new(&config)?)
+}
+
+/// The engine for every version of every component.
+pub fn engine(limits: &Limits) -> Result<Engine> {
+    let mut config = features();
     let places = u32::try_from(limits.concurrent_requests).unwrap_or(u32::MAX);
     // A request touches up to six components, each of one to four core instances; idle instances hold places too.
     let components = places.saturating_mul(16);
@@ -210,9 +342,12 @@ pub fn engine(limits: &Limits) -> Result<Engine> {
         // Freed memory goes back to the system at once but for this much, which makes the next fresh instance cheap.
         // Giving back in batches makes fresh instances cheaper still, but keeps the memory of up to a batch of large
         // requests: instances are reused, so it is not worth it.
-        .pagemap_scan(Enabled::Auto)
-        .linear_memory_keep_resident(512 * 1024)
-        .decommit_batch_size(1);
+        .pagemap_scan(Enabled::Auto);
+    match limits.isolation {
+        Isolation::Reuse => pool.linear_memory_keep_resident(512 * 1024).decommit_batch_size(1),
+        // Here every request makes fresh ones.
+        Isolation::Request => pool.linear_memory_keep_resident(2 * 1024 * 1024).decommit_batch_size(64),
+    };
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     match Engine::new(&config) {
         Ok(engine) => Ok(engine),
@@ -239,22 +374,40 @@ pub fn tick(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// A component computed longer than it may.
-#[derive(Debug, thiserror::Error)]
-#[error("used more than {limit_ms} ms of CPU time")]
-pub struct OutOfCpu {
-    limit_ms: u64,
+/// Whose code runs in a store just now.
+fn running(store: &StoreContextMut<'_, State>) -> Option<usize> {
+    let trace = WasmBacktrace::force_capture(store);
+    let place = trace.frames().first()?.module().image_range().start as usize;
+    store.data().roster.iter().position(|seat| seat.code.contains(&place))
 }
 
 pub fn store(engine: &Engine, state: State, limits: &Limits) -> Store<State> {
+    let all = limits.cpu_ms;
+    // Whose code it is costs a look at the stack, so it is asked only where somebody may compute less than all together.
+    let is_told_apart = state.roster.iter().any(|seat| seat.limits.cpu_ms < all);
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.memory);
-    let limit_ms = limits.cpu_ms;
-    let most = (limit_ms / TICK.as_millis() as u64).max(1);
-    store.epoch_deadline_callback(move |mut store| match store.data_mut().meter.tick() {
-        None => Ok(UpdateDeadline::Continue(1)),
-        Some(ticks) if ticks > most => Err(OutOfCpu { limit_ms }.into()),
-        Some(_) => Ok(UpdateDeadline::Yield(1)),
+    store.set_hostcall_fuel(limits.hostcall_bytes);
+    store.set_max_component_handles(limits.handles);
+    let ticks_in = |limit_ms: u64| (limit_ms / TICK.as_millis() as u64).max(1);
+    store.epoch_deadline_callback(move |mut store| {
+        let Some(ticks) = store.data_mut().meter.tick() else { return Ok(UpdateDeadline::Continue(1)) };
+        let too_much = |store: &StoreContextMut<'_, State>, member: Option<usize>, limit_ms: u64| {
+            let what = format!("used more than {limit_ms} ms of CPU time");
+            Err(store.data().hit(member.unwrap_or_default(), Kind::Cpu, what).into())
+        };
+        if ticks > ticks_in(all) {
+            return too_much(&store, running(&store), all);
+        }
+        if is_told_apart && let Some(member) = running(&store) {
+            let state = store.data_mut();
+            state.cpu[member] += 1;
+            let limit_ms = state.roster[member].limits.cpu_ms;
+            if state.cpu[member] > ticks_in(limit_ms) {
+                return too_much(&store, Some(member), limit_ms);
+            }
+        }
+        Ok(UpdateDeadline::Yield(1))
     });
     store
 }

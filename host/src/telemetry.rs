@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -75,7 +76,7 @@ impl From<f64> for Value<'_> {
 }
 
 struct Log {
-    level: Level,
+    level: AtomicU8,
     json: bool,
     waiting: Mutex<Waiting>,
     /// Told when the first line waits, and when all are written.
@@ -93,10 +94,22 @@ static LOG: OnceLock<Log> = OnceLock::new();
 
 /// Opens the log. Lines before this are dropped; a second call changes nothing.
 pub fn open(level: Level) {
-    let log = Log { level, json: !std::io::stderr().is_terminal(), waiting: Mutex::default(), changed: Condvar::new() };
+    let log = Log {
+        level: AtomicU8::new(level as u8),
+        json: !std::io::stderr().is_terminal(),
+        waiting: Mutex::default(),
+        changed: Condvar::new(),
+    };
     if LOG.set(log).is_ok() {
         // Without a writer lines are gathered, and dropped past the limit; requests are served all the same.
         let _ = std::thread::Builder::new().name("log".into()).spawn(write_lines);
+    }
+}
+
+/// Changes how much is said.
+pub fn set_level(level: Level) {
+    if let Some(log) = LOG.get() {
+        log.level.store(level as u8, Ordering::Relaxed);
     }
 }
 
@@ -134,13 +147,13 @@ fn write_lines() {
 }
 
 pub fn enabled(level: Level) -> bool {
-    LOG.get().is_some_and(|log| level <= log.level)
+    LOG.get().is_some_and(|log| level as u8 <= log.level.load(Ordering::Relaxed))
 }
 
 /// One line. Fields keep one name everywhere; never a prompt, a payload or a token among them.
 pub fn line(level: Level, message: &str, fields: &[(&str, Value<'_>)]) {
     let Some(log) = LOG.get() else { return };
-    if level > log.level {
+    if level as u8 > log.level.load(Ordering::Relaxed) {
         return;
     }
     let text = written(log, level, message, fields);
@@ -224,7 +237,12 @@ fn clean(text: &str) -> String {
 
 /// Now, RFC 3339, UTC, whole seconds.
 pub fn timestamp() -> String {
-    let (text, _) = civil(SystemTime::now());
+    at(SystemTime::now())
+}
+
+/// The same of another time.
+pub fn at(time: SystemTime) -> String {
+    let (text, _) = civil(time);
     format!("{text}Z")
 }
 

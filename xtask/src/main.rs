@@ -11,6 +11,7 @@ cargo xtask test                   build everything and run every test
 cargo xtask clients [PART]         other people's clients against our host (needs python3 and node; installs them in target/)
 cargo xtask fuzz-api [REQUESTS]    requests made up from /openapi.json, by schemathesis
 cargo xtask bench [SECONDS]        requests per second and CPU of POST /llm, beside a native proxy
+cargo xtask bench swap [SWAPS]     what replacing a component costs those who ask meanwhile, and what it leaves behind
 cargo xtask standin [OPTION...]    a stand-in Hugging Face (--listen ADDRESS, --key TOKEN, --unserved MODEL)";
 
 fn main() -> anyhow::Result<()> {

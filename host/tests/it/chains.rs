@@ -2,23 +2,14 @@ use std::sync::Arc;
 
 use hybrid_ai::registry::Registry;
 
-use crate::house::{Folder, House, config, probe};
-
-/// A folder with the probe under these names.
-fn folder(names: &[&str]) -> Folder {
-    let folder = Folder::new();
-    for name in names {
-        std::fs::copy(probe(), folder.path().join(format!("{name}.wasm"))).expect("a copy");
-    }
-    folder
-}
+use crate::house::{Folder, House, config, folder_of_probes};
 
 const GRANT: &str =
     "[components.one]\noutbound = [\"http://127.0.0.1:1\"]\n[components.two]\noutbound = [\"http://127.0.0.1:1\"]\n";
 
 #[tokio::test]
 async fn the_first_of_a_chain_serves_the_outside() {
-    let folder = folder(&["one", "two"]);
+    let folder = folder_of_probes(&["one", "two"]);
     let house = House::of(folder.path(), &format!("{GRANT}[chains]\n\"wasi:http/handler\" = [\"two\", \"one\"]")).await;
     let answer = house.get("/hello").await;
     assert!(answer.headers["x-components"].to_str().expect("text").starts_with("two@"));
@@ -27,14 +18,14 @@ async fn the_first_of_a_chain_serves_the_outside() {
 
 #[test]
 fn sending_http_needs_a_grant() {
-    let folder = folder(&["one"]);
+    let folder = folder_of_probes(&["one"]);
     let Err(error) = Registry::open(Arc::new(config("")), folder.path()) else { panic!("it was let in") };
     assert!(format!("{error:#}").contains("components.one.outbound"), "{error:#}");
 }
 
 #[tokio::test]
 async fn a_grant_covers_the_hosts_it_names() {
-    let folder = folder(&["one"]);
+    let folder = folder_of_probes(&["one"]);
     let house = House::of(folder.path(), &format!("{GRANT}[chains]\n\"wasi:http/handler\" = [\"one\"]")).await;
     // The answer is an error code either way; a refused host is told apart by the log, and never connected to.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -61,7 +52,7 @@ fn a_file_that_is_no_component_is_told_by_name() {
 
 #[tokio::test]
 async fn clients_cannot_say_where_they_come_from() {
-    let folder = folder(&["one"]);
+    let folder = folder_of_probes(&["one"]);
     let house = House::of(folder.path(), &format!("{GRANT}[chains]\n\"wasi:http/handler\" = [\"one\"]")).await;
     let request = http::Request::get(format!("{}/headers", house.base))
         .header("spin-client-addr", "8.8.8.8:1")

@@ -8,9 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use hybrid_ai::admin::Admin;
 use hybrid_ai::config::{Config, Overrides};
 use hybrid_ai::registry::Registry;
 use hybrid_ai::server::{Server, Stop};
+use hybrid_ai::swap::Swaps;
+use hybrid_ai::watch;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -23,19 +26,22 @@ pub fn root() -> &'static Path {
 /// The component that misbehaves on request, built on first use.
 pub fn probe() -> &'static Path {
     static PROBE: OnceLock<PathBuf> = OnceLock::new();
-    PROBE.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let target = root().join("target");
-        let status = Command::new(cargo)
-            .current_dir(root())
-            .args(["build", "--quiet", "--profile", "component", "--target", "wasm32-wasip2", "--package", "probe"])
-            .arg("--target-dir")
-            .arg(&target)
-            .status()
-            .expect("cargo starts");
-        assert!(status.success(), "the probe was not built");
-        target.join("wasm32-wasip2/component/probe.wasm")
-    })
+    PROBE.get_or_init(|| guest("probe"))
+}
+
+/// A package that becomes a component, built.
+pub fn guest(package: &str) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target = root().join("target");
+    let status = Command::new(cargo)
+        .current_dir(root())
+        .args(["build", "--quiet", "--profile", "component", "--target", "wasm32-wasip2", "--package", package])
+        .arg("--target-dir")
+        .arg(&target)
+        .status()
+        .expect("cargo starts");
+    assert!(status.success(), "`{package}` was not built");
+    target.join(format!("wasm32-wasip2/component/{}.wasm", package.replace('-', "_")))
 }
 
 /// A folder of its own for a test, gone with it.
@@ -67,6 +73,28 @@ impl Drop for Folder {
     }
 }
 
+/// A folder with the probe under these names.
+pub fn folder_of_probes(names: &[&str]) -> Folder {
+    let folder = Folder::new();
+    for name in names {
+        std::fs::copy(probe(), folder.path().join(format!("{name}.wasm"))).expect("a copy");
+    }
+    folder
+}
+
+/// The configuration in which the probe serves as `one`. The text follows what is said of it.
+pub fn one_probe(text: &str) -> String {
+    let chain = "[chains]\n\"wasi:http/handler\" = [\"one\"]\n";
+    format!("{chain}[components.one]\noutbound = [\"http://127.0.0.1:1\"]\n{text}")
+}
+
+/// The probe with a custom section at its end: other bytes, the same behaviour.
+pub fn other_version(number: u8) -> Vec<u8> {
+    let mut bytes = std::fs::read(probe()).expect("the probe");
+    bytes.extend_from_slice(&[0, 4, 2, b'v', b'_', number]);
+    bytes
+}
+
 /// A configuration from text, with an environment that holds nothing.
 pub fn config(text: &str) -> Config {
     config_with(text, &[])
@@ -82,13 +110,19 @@ fn config_with(text: &str, environment: &[(&str, &str)]) -> Config {
         let given = environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         given.or_else(|| (name == "HYBRID_DATA_DIR").then(|| data.clone()))
     };
-    Config::load(&overrides, value).expect("a configuration")
+    let mut config = Config::load(&overrides, value).expect("a configuration");
+    // This program is the tests; the one that compiles is the host's.
+    config.program = env!("CARGO_BIN_EXE_hybrid-ai").into();
+    config
 }
 
 /// A host that serves, in this process.
 pub struct House {
     pub base: String,
+    /// The admin address; empty for a component served alone.
+    pub admin: String,
     pub registry: Arc<Registry>,
+    pub swaps: Swaps,
     stop: Stop,
     client: Client<HttpConnector, Full<Bytes>>,
 }
@@ -113,7 +147,7 @@ impl House {
     /// The probe served alone, with these lines of configuration.
     pub async fn probe(text: &str) -> Self {
         let registry = Registry::open_file(Arc::new(config(text).alone("probe")), probe()).expect("the probe loads");
-        Self::open(registry, false).await
+        Self::open(registry, None).await
     }
 
     /// The components of a folder.
@@ -123,16 +157,25 @@ impl House {
 
     pub async fn with_environment(folder: &Path, text: &str, environment: &[(&str, &str)]) -> Self {
         let config = Arc::new(config_with(text, environment));
-        Self::open(Registry::open(config, folder).expect("the components load"), true).await
+        Self::open(Registry::open(config, folder).expect("the components load"), Some(folder)).await
     }
 
-    async fn open(registry: Arc<Registry>, ours: bool) -> Self {
+    async fn open(registry: Arc<Registry>, folder: Option<&Path>) -> Self {
+        let ours = folder.is_some();
+        let swaps = Swaps::start(Arc::clone(&registry), folder.map(Path::to_owned)).expect("threads");
         let server = Server::bind(Arc::clone(&registry), ours).await.expect("a port");
         let base = format!("http://{}", server.address().expect("an address"));
         let stop = Stop::default();
+        let mut admin = String::new();
+        if ours
+            && let Some(door) = Admin::bind(Arc::clone(&registry), swaps.clone(), stop.clone()).await.expect("a port")
+        {
+            admin = format!("http://{}", door.address().expect("an address"));
+            tokio::spawn(door.run());
+        }
         tokio::spawn(server.run(stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Self { base, registry, stop, client }
+        Self { base, admin, registry, swaps, stop, client }
     }
 
     pub fn authority(&self) -> &str {
@@ -145,6 +188,58 @@ impl House {
 
     pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
         self.send(Request::post(format!("{}{path}", self.base)).body(Full::new(body.into())).expect("a request")).await
+    }
+
+    /// Watches the folder, as the program does.
+    pub fn watch(&self, folder: &Path) {
+        watch::start(&self.registry, &self.swaps, folder.to_owned(), None).expect("threads");
+    }
+
+    /// The same, and the file of the configuration.
+    pub fn watch_with(&self, folder: &Path, file: &Path) {
+        let from = file.to_owned();
+        let reread: watch::Reread = Box::new(move || {
+            let overrides = Overrides { file: Some(from.clone()), ..Overrides::default() };
+            Config::load(&overrides, |_| None)
+        });
+        let file = Some((file.to_owned(), reread));
+        watch::start(&self.registry, &self.swaps, folder.to_owned(), file).expect("threads");
+    }
+
+    /// Which versions serve.
+    pub async fn version(&self) -> http::HeaderValue {
+        self.get("/hello").await.headers["x-components"].clone()
+    }
+
+    /// Waits for another version to serve.
+    pub async fn until_not(&self, before: &http::HeaderValue) -> http::HeaderValue {
+        for _ in 0..1000 {
+            let now = self.version().await;
+            if now != *before {
+                return now;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("still {before:?}");
+    }
+
+    /// How many changes of a component were refused.
+    pub async fn refusals(&self, name: &str) -> u64 {
+        let metrics = self.ask("GET", "/metrics", "").await;
+        let family = format!("hybrid_swaps_total{{component=\"{name}\",outcome=\"refused\"}} ");
+        let count = metrics.text().lines().find_map(|line| line.strip_prefix(&family)?.parse().ok());
+        count.unwrap_or_default()
+    }
+
+    /// Asks the admin address.
+    pub async fn ask(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Answer {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.admin));
+        self.send(request.body(Full::new(body.into())).expect("a request")).await
+    }
+
+    /// No new requests; what runs may end.
+    pub fn stop(&self) {
+        self.stop.stop();
     }
 
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {

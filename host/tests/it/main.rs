@@ -2,14 +2,19 @@
 
 mod house;
 
+mod admin;
 mod alone;
 mod cancel;
 mod chains;
+mod component_limits;
 mod contract;
+mod examples;
 mod limits;
 mod models;
 mod names;
+mod refused;
 mod reload;
 mod reuse;
 mod shutdown;
+mod swap;
 mod trap;

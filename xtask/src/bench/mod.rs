@@ -7,6 +7,7 @@
 
 pub mod load;
 pub mod proxy;
+pub mod swap;
 
 pub(crate) mod server;
 
@@ -33,6 +34,11 @@ struct Figures {
 }
 
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
+    if let [first, rest @ ..] = arguments
+        && first == "swap"
+    {
+        return swap::run(rest);
+    }
     let seconds = match arguments {
         [] => 5.0,
         [seconds] => seconds.parse().context("the argument is a number of seconds")?,

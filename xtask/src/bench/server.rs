@@ -53,6 +53,10 @@ impl Server {
         Ok(Server { name, address, process })
     }
 
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// User and system time so far.
     pub(crate) fn cpu_us(&self) -> anyhow::Result<f64> {
         let path = format!("/proc/{}/stat", self.process.id());

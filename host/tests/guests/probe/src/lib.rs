@@ -15,7 +15,7 @@ use spin_sdk::wasip3::clocks::monotonic_clock::wait_for;
 use spin_sdk::wasip3::exports::http::handler::Guest;
 use spin_sdk::wasip3::http::client;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request, Response, Scheme};
-use spin_sdk::wasip3::{spawn, wit_future, wit_stream};
+use spin_sdk::wasip3::{random, spawn, wit_future, wit_stream};
 
 struct Probe;
 
@@ -68,6 +68,55 @@ impl Guest for Probe {
                     }
                 });
                 Ok(respond(body))
+            }
+            // So many header fields in its answer.
+            "/fields" => {
+                let fields = Fields::new();
+                for field in 0..number(query) {
+                    if fields.append(&format!("x-{field}"), b"1").is_err() {
+                        break;
+                    }
+                }
+                let (_, trailers) = wit_future::new(|| Ok(None));
+                Ok(Response::new(fields, None, trailers).0)
+            }
+            // One header field of so many bytes.
+            "/field" => {
+                let fields = Fields::new();
+                let _ = fields.append("x-long", &vec![b'x'; number(query) as usize]);
+                let (_, trailers) = wit_future::new(|| Ok(None));
+                Ok(Response::new(fields, None, trailers).0)
+            }
+            // So many random bytes at once.
+            "/random" => text(&random::random::get_random_bytes(number(query)).len().to_string()),
+            // So many things of the host's held at once.
+            "/handles" => {
+                let held: Vec<Fields> = (0..number(query)).map(|_| Fields::new()).collect();
+                text(&held.len().to_string())
+            }
+            "/print" => {
+                let line = "x".repeat(1000);
+                for _ in 0..number(query) / 1000 {
+                    println!("{line}");
+                }
+                text("printed")
+            }
+            // The same as server-sent events.
+            "/events" => {
+                let (mut events, body) = wit_stream::new();
+                let count = number(query);
+                spawn(async move {
+                    for event in 0..count {
+                        wait_for(20_000_000).await;
+                        if !events.write_all(format!("data: {event}\n\n").into_bytes()).await.is_empty() {
+                            return;
+                        }
+                    }
+                });
+                let (_, trailers) = wit_future::new(|| Ok(None));
+                let kind = [("content-type".to_owned(), b"text/event-stream".to_vec())];
+                let headers = Fields::from_list(&kind).unwrap_or_else(|_| Fields::new());
+                Ok(Response::new(headers, Some(body), trailers).0)
             }
             "/trap-midway" => {
                 let (mut lines, body) = wit_stream::new();

@@ -1,0 +1,682 @@
+//! One way in for every change of what is in service, whichever door it comes by: hash, trust, shape, compile, link,
+//! start, smoke call, publish. What is refused on the way changes nothing.
+//!
+//! One thread works changes off, one after the other; the threads that serve only ever see the pointer that it stores at
+//! the end.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::canary::{Terms, Trial, Verdict};
+use crate::component::{self, Loaded};
+use crate::config::Config;
+use crate::intake::{Check, Refused};
+use crate::registry::{Generation, Registry};
+use crate::smoke;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{self, Level};
+
+/// How often draining versions and those on trial are looked at.
+const WATCH: Duration = Duration::from_millis(100);
+/// Refusals that are remembered; a folder holds tens of files.
+const MAX_REMEMBERED: usize = 1000;
+/// Versions of one component that a rollback can go back to, one after the other.
+const MAX_HISTORY: usize = 5;
+
+/// By which door a change came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The file is in the folder already.
+    Folder,
+    Admin,
+}
+
+/// What somebody wants changed.
+#[derive(Debug)]
+pub enum Change {
+    Put {
+        name: String,
+        bytes: Bytes,
+        signature: Option<String>,
+        door: Door,
+        canary: Option<Terms>,
+    },
+    Remove {
+        name: String,
+        door: Door,
+    },
+    /// Back to the version before.
+    Rollback {
+        name: String,
+    },
+    /// The version on trial serves everybody.
+    Promote {
+        name: String,
+    },
+    /// The version on trial serves nobody.
+    Abandon {
+        name: String,
+    },
+    Configure(Box<Config>),
+}
+
+impl Change {
+    fn name(&self) -> &str {
+        match self {
+            Change::Put { name, .. }
+            | Change::Remove { name, .. }
+            | Change::Rollback { name }
+            | Change::Promote { name }
+            | Change::Abandon { name } => name,
+            Change::Configure(_) => "configuration",
+        }
+    }
+}
+
+/// How a change that was not refused ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    pub name: String,
+    /// `serving`, `canary`, `unchanged`, `removed`, `abandoned` or `configured`.
+    pub state: &'static str,
+    /// `name@digest` now, where there is one.
+    pub label: Option<String>,
+    /// The version before.
+    pub before: Option<String>,
+    pub took: Duration,
+    /// What else should be known.
+    pub notes: Vec<String>,
+}
+
+type Answer = Result<Outcome, Refused>;
+
+struct Job {
+    change: Change,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// Where changes are handed in. The threads behind it end with the last of them.
+#[derive(Clone)]
+pub struct Swaps(Arc<Entrance>);
+
+struct Entrance(Arc<Queue>);
+
+/// The same for those who should not keep the threads alive.
+#[derive(Clone)]
+pub struct WeakSwaps(Weak<Entrance>);
+
+impl WeakSwaps {
+    pub fn upgrade(&self) -> Option<Swaps> {
+        self.0.upgrade().map(Swaps)
+    }
+}
+
+impl Drop for Entrance {
+    fn drop(&mut self) {
+        self.0.waiting.lock().expect("nobody panics holding it").is_over = true;
+        self.0.changed.notify_all();
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    is_over: bool,
+}
+
+impl Swaps {
+    /// Starts the threads that work changes off. `folder` is where accepted components are kept.
+    pub fn start(registry: Arc<Registry>, folder: Option<PathBuf>) -> Result<Self> {
+        let queue: Arc<Queue> = Arc::default();
+        let swaps = Self(Arc::new(Entrance(Arc::clone(&queue))));
+        let mut pipeline = Pipeline {
+            queue,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+            versions: registry.config().data_dir.join("versions"),
+            registry: Arc::clone(&registry),
+            folder,
+            refused: HashMap::new(),
+            held: BTreeMap::new(),
+            history: BTreeMap::new(),
+        };
+        std::thread::Builder::new().name("swap".into()).spawn(move || pipeline.run())?;
+        let (registry, handle) = (Arc::downgrade(&registry), swaps.downgrade());
+        std::thread::Builder::new().name("drain".into()).spawn(move || watch(&registry, &handle))?;
+        Ok(swaps)
+    }
+
+    pub fn downgrade(&self) -> WeakSwaps {
+        WeakSwaps(Arc::downgrade(&self.0))
+    }
+
+    /// Hands a change in, and waits for how it ends. A put that still waits gives way to a newer one of its name.
+    pub async fn submit(&self, change: Change) -> Answer {
+        self.enqueue(change).await.unwrap_or_else(|_| Err(Check::Host.refuses("the host is ending")))
+    }
+
+    /// The same, for threads that may block.
+    pub fn submit_blocking(&self, change: Change) -> Answer {
+        self.enqueue(change).blocking_recv().unwrap_or_else(|_| Err(Check::Host.refuses("the host is ending")))
+    }
+
+    fn enqueue(&self, change: Change) -> oneshot::Receiver<Answer> {
+        let (reply, answer) = oneshot::channel();
+        let mut waiting = self.0.0.waiting.lock().expect("nobody panics holding it");
+        let jobs = &mut waiting.jobs;
+        if let Change::Put { name, .. } | Change::Remove { name, .. } = &change {
+            let older = jobs.iter().position(
+                |job| matches!(&job.change, Change::Put { name: other, .. } | Change::Remove { name: other, .. } if other == name),
+            );
+            if let Some(older) = older.and_then(|place| jobs.remove(place)) {
+                let _ =
+                    older.reply.send(Err(Check::State.refuses("a newer change of the same component came meanwhile")));
+            }
+        }
+        jobs.push_back(Job { change, reply });
+        drop(waiting);
+        self.0.0.changed.notify_all();
+        answer
+    }
+}
+
+impl Queue {
+    /// The next change; none when nobody can hand in any more.
+    fn next(&self) -> Option<Job> {
+        let waiting = self.waiting.lock().expect("nobody panics holding it");
+        let nothing = |waiting: &mut Waiting| waiting.jobs.is_empty() && !waiting.is_over;
+        self.changed.wait_while(waiting, nothing).expect("nobody panics holding it").jobs.pop_front()
+    }
+
+    /// Whether something newer waits that makes a change of this component pointless.
+    fn has_newer(&self, name: &str) -> bool {
+        let waiting = self.waiting.lock().expect("nobody panics holding it");
+        waiting.jobs.iter().any(|job| matches!(&job.change, Change::Put { name: other, .. } if other == name))
+    }
+}
+
+/// Ends what drains for too long, and trials that are decided.
+fn watch(registry: &Weak<Registry>, swaps: &WeakSwaps) {
+    loop {
+        std::thread::sleep(WATCH);
+        let (Some(registry), Some(swaps)) = (registry.upgrade(), swaps.upgrade()) else { return };
+        drop(registry.draining());
+        let Some(trial) = registry.canary.load_full() else { continue };
+        let name = trial.loaded.name.clone();
+        let change = match trial.judge() {
+            Verdict::Open => continue,
+            Verdict::Good => Change::Promote { name },
+            Verdict::Broken | Verdict::Slow => Change::Abandon { name },
+        };
+        // How it ended is logged where it was done; a trial that is over by now is nobody's concern.
+        let _ = swaps.submit_blocking(change);
+    }
+}
+
+/// The thread that works changes off.
+struct Pipeline {
+    queue: Arc<Queue>,
+    registry: Arc<Registry>,
+    runtime: tokio::runtime::Runtime,
+    folder: Option<PathBuf>,
+    /// The bytes of what served, for a way back.
+    versions: PathBuf,
+    /// By name and hash: what was refused for what it is, and would be again.
+    refused: HashMap<(String, String), Refused>,
+    /// Compiled, but it does not fit what is in service; it may, once something else has changed too.
+    held: BTreeMap<String, Arc<Loaded>>,
+    /// Hashes of earlier versions, the newest last.
+    history: BTreeMap<String, Vec<String>>,
+}
+
+impl Pipeline {
+    fn run(&mut self) {
+        for loaded in self.registry.current().snapshot.loaded() {
+            self.keep_file_of(&loaded);
+        }
+        while let Some(Job { change, reply }) = self.queue.next() {
+            let name = change.name().to_owned();
+            let began = Instant::now();
+            let mut answer = self.work(change);
+            if let Ok(outcome) = &mut answer {
+                outcome.took = began.elapsed();
+            }
+            self.tell(&name, &answer);
+            // Nobody may be waiting for it.
+            let _ = reply.send(answer);
+        }
+    }
+
+    fn tell(&self, name: &str, answer: &Answer) {
+        let state = match answer {
+            Ok(Outcome { state: "unchanged", .. }) => return,
+            Ok(outcome) => {
+                let label = outcome.label.clone().unwrap_or_default();
+                let before = outcome.before.clone().unwrap_or_default();
+                let notes = outcome.notes.join("; ");
+                telemetry::line(
+                    Level::Info,
+                    "a component was changed",
+                    &[
+                        ("component", name.into()),
+                        ("state", outcome.state.into()),
+                        ("version", (&label).into()),
+                        ("before", (&before).into()),
+                        ("duration_ms", (outcome.took.as_secs_f64() * 1000.0).into()),
+                        ("notes", (&notes).into()),
+                    ],
+                );
+                outcome.state
+            }
+            Err(refused) => {
+                telemetry::line(
+                    Level::Warn,
+                    "a change was refused; what served before goes on serving",
+                    &[
+                        ("component", name.into()),
+                        ("check", refused.check.name().into()),
+                        ("error", (&refused.reason).into()),
+                    ],
+                );
+                "refused"
+            }
+        };
+        self.registry.metrics.swaps.add(&[name, state], 1);
+    }
+
+    fn work(&mut self, change: Change) -> Answer {
+        match change {
+            Change::Put { name, bytes, signature, door, canary } => {
+                self.put(&name, &bytes, signature.as_deref(), door, canary)
+            }
+            Change::Remove { name, door } => self.remove(&name, door),
+            Change::Rollback { name } => self.rollback(&name),
+            Change::Promote { name } => self.promote(&name),
+            Change::Abandon { name } => self.abandon(&name),
+            Change::Configure(config) => self.configure(*config),
+        }
+    }
+
+    fn put(&mut self, name: &str, bytes: &[u8], signature: Option<&str>, door: Door, canary: Option<Terms>) -> Answer {
+        check_name(name)?;
+        let current = self.registry.current();
+        let sha256 = component::sha256(bytes);
+        let before = current.member(name).map(|loaded| loaded.label.clone());
+        if let Some(same) = current.member(name).filter(|loaded| loaded.sha256 == sha256) {
+            self.held.remove(name);
+            return Ok(outcome(name, "unchanged", Some(same), before));
+        }
+        let key = (name.to_owned(), sha256);
+        if let Some(refused) = self.refused.get(&key) {
+            let reason = format!("{} (these bytes were refused before)", refused.reason);
+            return Err(Refused { check: refused.check, reason });
+        }
+        let taken = self.take(&key, bytes, signature, door, canary);
+        if let Err(refused) = &taken
+            && refused.check.is_about_the_bytes()
+        {
+            if self.refused.len() >= MAX_REMEMBERED {
+                self.refused.clear();
+            }
+            self.refused.insert(key, refused.clone());
+        }
+        let mut outcome = taken?;
+        outcome.before = before;
+        Ok(outcome)
+    }
+
+    /// Everything from the check of the bytes to the pointer that is stored.
+    fn take(
+        &mut self,
+        (name, sha256): &(String, String),
+        bytes: &[u8],
+        signature: Option<&str>,
+        door: Door,
+        canary: Option<Terms>,
+    ) -> Answer {
+        let registry = Arc::clone(&self.registry);
+        let current = registry.current();
+        let loaded = registry.intake.admit(&registry.engine, &current.config, name, bytes, sha256, signature)?;
+        let mut changed = vec![Arc::clone(&loaded)];
+        let generation = match self.linked(&changed) {
+            Ok(generation) => generation,
+            Err(alone) => {
+                // A changed interface needs both sides of it, and files come one at a time.
+                self.held.insert(name.clone(), Arc::clone(&loaded));
+                changed = self.held.values().cloned().collect();
+                let together = if changed.len() > 1 && canary.is_none() { self.linked(&changed) } else { Err(alone) };
+                together?
+            }
+        };
+        for loaded in &changed {
+            self.tried(&generation, loaded)?;
+        }
+        self.remember(name, sha256, bytes);
+        self.wait_for_drain(name)?;
+        let mut result = outcome(name, "serving", Some(&loaded), None);
+        if let Some(terms) = canary {
+            let before = registry.canary.swap(Some(Arc::new(Trial::new(Arc::clone(&loaded), generation, terms))));
+            if let Some(before) = before {
+                registry.retire(&before.generation);
+                result.notes.push(format!("the trial of {} is over", before.loaded.label));
+            }
+            result.state = "canary";
+            return Ok(result);
+        }
+        self.publish(generation, &changed, &mut result.notes);
+        if door == Door::Admin {
+            self.keep_in_folder(name, bytes, signature, &mut result.notes);
+        }
+        if changed.len() > 1 {
+            let names: Vec<&str> = changed.iter().map(|loaded| loaded.label.as_str()).collect();
+            result.notes.push(format!("put into service together: {}", names.join(", ")));
+        }
+        Ok(result)
+    }
+
+    /// What is in service with these in place of those of their names, linked.
+    fn linked(&self, changed: &[Arc<Loaded>]) -> Result<Arc<Generation>, Refused> {
+        let current = self.registry.current();
+        let mut all = current.snapshot.loaded();
+        all.retain(|loaded| !changed.iter().any(|new| new.name == loaded.name));
+        all.extend(changed.iter().cloned());
+        match current.snapshot.next(&self.registry.base, all, &current.config) {
+            Ok(snapshot) => Ok(self.registry.generation(snapshot, Arc::clone(&current.config))),
+            Err(error) => Err(Check::Link.refuses(format!("{error:#}"))),
+        }
+    }
+
+    /// Makes one instance, which must come about in a moment: what traps or never ends there would do so in requests.
+    /// Then the calls that the configuration asks for.
+    fn tried(&self, generation: &Arc<Generation>, loaded: &Arc<Loaded>) -> Result<(), Refused> {
+        let limit = Duration::from_millis(generation.config.limits.start_ms);
+        let members = &generation.snapshot.members;
+        let Some(place) = members.iter().position(|member| Arc::ptr_eq(&member.loaded, loaded)) else { return Ok(()) };
+        let started = self.runtime.block_on(async {
+            tokio::time::timeout(limit, smoke::start(&self.registry, Arc::clone(generation), place)).await
+        });
+        match started {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(Check::Start.refuses(format!("{error:#}"))),
+            Err(_) => {
+                let reason = format!("`{}` was not ready within {limit:?}, `limits.start_ms`", loaded.name);
+                return Err(Check::Start.refuses(reason));
+            }
+        }
+        if let Some(call) = generation.config.smoke.get(&loaded.name) {
+            let called = self.runtime.block_on(smoke::call(&self.registry, Arc::clone(generation), call));
+            called.map_err(|error| Check::Smoke.refuses(format!("{error:#}")))?;
+        }
+        Ok(())
+    }
+
+    /// No more versions drain at once than the configuration says; a newer change of the same component wins.
+    fn wait_for_drain(&self, name: &str) -> Result<(), Refused> {
+        loop {
+            let config = self.registry.config();
+            if self.registry.draining().len() < config.limits.draining_versions {
+                return Ok(());
+            }
+            if self.queue.has_newer(name) {
+                return Err(Check::State.refuses("a newer version came while earlier ones were still draining"));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn publish(&mut self, generation: Arc<Generation>, changed: &[Arc<Loaded>], notes: &mut Vec<String>) {
+        let old = self.registry.current();
+        self.registry.publish(generation);
+        for new in changed {
+            self.held.remove(&new.name);
+            if let Some(before) = old.member(&new.name).filter(|before| before.sha256 != new.sha256) {
+                let history = self.history.entry(new.name.clone()).or_default();
+                history.retain(|digest| *digest != before.sha256);
+                history.push(before.sha256.clone());
+                if history.len() > MAX_HISTORY {
+                    let forgotten = history.remove(0);
+                    self.forget(&forgotten);
+                }
+            }
+        }
+        self.follow(changed, notes);
+    }
+
+    /// A trial goes on beside what is in service now, unless it was a trial of what was just replaced.
+    fn follow(&self, changed: &[Arc<Loaded>], notes: &mut Vec<String>) {
+        let Some(trial) = self.registry.canary.load_full() else { return };
+        let replaced = changed.iter().any(|new| new.name == trial.loaded.name);
+        let beside = if replaced { None } else { self.linked(&[Arc::clone(&trial.loaded)]).ok() };
+        let next = beside.map(|generation| Arc::new(trial.beside(generation)));
+        if next.is_none() {
+            notes.push(format!("the trial of {} is over", trial.loaded.label));
+        }
+        self.registry.canary.store(next);
+        self.registry.retire(&trial.generation);
+    }
+
+    fn remove(&mut self, name: &str, door: Door) -> Answer {
+        let current = self.registry.current();
+        self.held.remove(name);
+        let Some(gone) = current.member(name).cloned() else {
+            return Err(Check::State.refuses(format!("there is no component `{name}`")));
+        };
+        if door == Door::Folder && self.folder.as_ref().is_some_and(|folder| file(folder, name).exists()) {
+            // It is back already: another event tells of it.
+            return Ok(outcome(name, "unchanged", Some(&gone), Some(gone.label.clone())));
+        }
+        let mut rest = current.snapshot.loaded();
+        rest.retain(|loaded| loaded.name != name);
+        let snapshot = current
+            .snapshot
+            .next(&self.registry.base, rest, &current.config)
+            .map_err(|error| Check::Importers.refuses(format!("others need it: {error:#}")))?;
+        let mut result = outcome(name, "removed", None, Some(gone.label.clone()));
+        if self.registry.canary.load().as_ref().is_some_and(|trial| trial.loaded.name == name) {
+            self.end_trial();
+        }
+        self.registry.publish(self.registry.generation(snapshot, Arc::clone(&current.config)));
+        self.history.remove(name);
+        self.follow(&[], &mut result.notes);
+        if door == Door::Admin
+            && let Some(folder) = &self.folder
+            && let Err(error) = std::fs::remove_file(file(folder, name))
+        {
+            result.notes.push(format!("its file stays: {error}"));
+        }
+        Ok(result)
+    }
+
+    fn rollback(&mut self, name: &str) -> Answer {
+        if self.registry.canary.load().as_ref().is_some_and(|trial| trial.loaded.name == name) {
+            return self.abandon(name);
+        }
+        let current = self.registry.current();
+        let Some(now) = current.member(name).cloned() else {
+            return Err(Check::State.refuses(format!("there is no component `{name}`")));
+        };
+        let Some(sha256) = self.history.get(name).and_then(|history| history.last()).cloned() else {
+            return Err(Check::State.refuses(format!("no earlier version of `{name}` has served since the start")));
+        };
+        let kept = self.version(&sha256);
+        let bytes = std::fs::read(&kept)
+            .with_context(|| format!("reading {}", kept.display()))
+            .map_err(|error| Check::Host.refuses(format!("{error:#}")))?;
+        if component::sha256(&bytes) != sha256 {
+            return Err(Check::Host.refuses(format!("{} is not what was kept", kept.display())));
+        }
+        let signature = crate::trust::beside(&kept);
+        let mut result =
+            self.take(&(name.to_owned(), sha256.clone()), &bytes, signature.as_deref(), Door::Admin, None)?;
+        // What was rolled back from is no version to go back to.
+        if let Some(history) = self.history.get_mut(name) {
+            history.retain(|digest| *digest != sha256 && *digest != now.sha256);
+        }
+        result.before = Some(now.label.clone());
+        Ok(result)
+    }
+
+    fn promote(&mut self, name: &str) -> Answer {
+        let trial = self.trial(name)?;
+        let before = self.registry.current().member(name).map(|loaded| loaded.label.clone());
+        let changed = [Arc::clone(&trial.loaded)];
+        let generation = self.linked(&changed)?;
+        self.wait_for_drain(name)?;
+        let mut result = outcome(name, "serving", Some(&trial.loaded), before);
+        let (good, bad) = trial.counts();
+        result.notes.push(format!("promoted after {good} good and {bad} bad requests"));
+        self.end_trial();
+        self.publish(generation, &changed, &mut result.notes);
+        let kept = self.version(&trial.loaded.sha256);
+        match std::fs::read(&kept) {
+            Ok(bytes) => {
+                let signature = crate::trust::beside(&kept);
+                self.keep_in_folder(name, &bytes, signature.as_deref(), &mut result.notes);
+            }
+            Err(error) => result.notes.push(format!("its file was not kept: {error}")),
+        }
+        Ok(result)
+    }
+
+    fn abandon(&mut self, name: &str) -> Answer {
+        let trial = self.trial(name)?;
+        let current = self.registry.current();
+        let mut result = outcome(name, "abandoned", current.member(name), Some(trial.loaded.label.clone()));
+        let (good, bad) = trial.counts();
+        let why = match trial.verdict() {
+            Verdict::Broken => "too many traps or answers of 5xx",
+            Verdict::Slow => "its p99 is more than three times the current version's",
+            Verdict::Open | Verdict::Good => "told to",
+        };
+        let note = format!("taken back after {good} good and {bad} bad requests: {why}");
+        if matches!(trial.verdict(), Verdict::Broken | Verdict::Slow) {
+            let key = (name.to_owned(), trial.loaded.sha256.clone());
+            self.refused.insert(key, Check::Smoke.refuses(format!("as a canary it was {note}")));
+        }
+        result.notes.push(note);
+        self.end_trial();
+        Ok(result)
+    }
+
+    fn trial(&self, name: &str) -> Result<Arc<Trial>, Refused> {
+        let trial = self.registry.canary.load_full().filter(|trial| trial.loaded.name == name);
+        trial.ok_or_else(|| Check::State.refuses(format!("no version of `{name}` is on trial")))
+    }
+
+    fn end_trial(&self) {
+        if let Some(trial) = self.registry.canary.swap(None) {
+            self.registry.retire(&trial.generation);
+        }
+    }
+
+    fn configure(&mut self, config: Config) -> Answer {
+        let current = self.registry.current();
+        let (config, restart) = config.after(&current.config);
+        let config = Arc::new(config);
+        let all = current.snapshot.loaded();
+        let snapshot = Snapshot::new(&self.registry.base, all, &config)
+            .map_err(|error| Check::Link.refuses(format!("with this configuration {error:#}")))?;
+        self.registry.resize(config.limits.concurrent_requests);
+        telemetry::set_level(config.log_level);
+        self.registry.publish(self.registry.generation(snapshot, config));
+        // What was refused may be allowed now.
+        self.refused.clear();
+        let mut result = outcome("configuration", "configured", None, None);
+        if !restart.is_empty() {
+            result.notes.push(format!("these take effect with the next start: {}", restart.join(", ")));
+        }
+        self.follow(&[], &mut result.notes);
+        Ok(result)
+    }
+
+    /// Keeps bytes for a way back.
+    fn remember(&self, name: &str, sha256: &str, bytes: &[u8]) {
+        let kept = self.version(sha256);
+        if kept.exists() {
+            return;
+        }
+        if let Err(error) = put_file(&kept, bytes) {
+            let error = error.to_string();
+            let message = "a version was not kept, so nothing can be rolled back to it";
+            telemetry::line(Level::Warn, message, &[("component", name.into()), ("error", (&error).into())]);
+        }
+    }
+
+    fn keep_file_of(&self, loaded: &Loaded) {
+        let Some(folder) = &self.folder else { return };
+        if self.version(&loaded.sha256).exists() {
+            return;
+        }
+        if let Ok(bytes) = std::fs::read(file(folder, &loaded.name))
+            && component::sha256(&bytes) == loaded.sha256
+        {
+            self.remember(&loaded.name, &loaded.sha256, &bytes);
+        }
+    }
+
+    fn version(&self, sha256: &str) -> PathBuf {
+        self.versions.join(format!("{sha256}.wasm"))
+    }
+
+    /// No rollback leads there any more, unless another component has the same bytes.
+    fn forget(&self, sha256: &str) {
+        let serving = self.registry.current().snapshot.members.iter().any(|member| member.loaded.sha256 == sha256);
+        if !serving && !self.history.values().flatten().any(|digest| digest == sha256) {
+            let _ = std::fs::remove_file(self.version(sha256));
+        }
+    }
+
+    /// So that the next start finds what serves now.
+    fn keep_in_folder(&self, name: &str, bytes: &[u8], signature: Option<&str>, notes: &mut Vec<String>) {
+        let Some(folder) = &self.folder else { return };
+        let target = file(folder, name);
+        let signed = target.with_extension("wasm.minisig");
+        let written = match signature {
+            Some(signature) => put_file(&signed, signature.as_bytes()),
+            None => Ok(()),
+        };
+        if let Err(error) = written.and_then(|()| put_file(&target, bytes)) {
+            notes.push(format!("it serves until the next start only, {} was not written: {error}", target.display()));
+        }
+    }
+}
+
+fn outcome(name: &str, state: &'static str, loaded: Option<&Arc<Loaded>>, before: Option<String>) -> Outcome {
+    let label = loaded.map(|loaded| loaded.label.clone());
+    Outcome { name: name.to_owned(), state, label, before, took: Duration::ZERO, notes: Vec::new() }
+}
+
+/// A name becomes part of a path, of a header and of a label.
+pub fn check_name(name: &str) -> Result<(), Refused> {
+    let sane = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if (1..=64).contains(&name.len()) && name.bytes().all(sane) {
+        Ok(())
+    } else {
+        Err(Check::Name.refuses("a component's name is 1 to 64 letters, digits, `-` and `_`"))
+    }
+}
+
+fn file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.wasm"))
+}
+
+/// Whole or not at all.
+fn put_file(target: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let dir = target.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let part = dir.join(format!(".{name}.part{}", std::process::id()));
+    std::fs::write(&part, bytes)?;
+    std::fs::rename(&part, target)
+}
