@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use http::uri::{Authority, Scheme, Uri};
 use serde::Deserialize;
 
+use crate::keyvalue::{Kind, Place};
 use crate::models::Models;
 use crate::telemetry::Level;
 
@@ -21,6 +22,14 @@ pub struct Config {
     pub log_level: Level,
     /// Compiled components are kept here.
     pub data_dir: PathBuf,
+    /// What is to last is kept here.
+    pub state_dir: PathBuf,
+    /// Where the stores of `wasi:keyvalue` are kept.
+    pub place: Place,
+    /// Nobody said where.
+    pub place_unsaid: bool,
+    /// Stores by name.
+    pub stores: BTreeMap<String, Kind>,
     pub limits: Limits,
     /// Interface (without version) → the components of its chain, in order.
     pub chains: BTreeMap<String, Vec<String>>,
@@ -39,6 +48,8 @@ pub struct Grant {
     /// Where it may also send, as long as that is no address of ours: others name what lies there.
     pub results: Vec<Pattern>,
     pub credentials: Vec<Credential>,
+    /// Stores that it may open.
+    pub stores: Vec<String>,
 }
 
 /// Where a component may send HTTP.
@@ -219,6 +230,8 @@ struct File {
     log_level: Option<String>,
     data_dir: Option<PathBuf>,
     models_file: Option<PathBuf>,
+    store: Option<String>,
+    stores: BTreeMap<String, Kind>,
     limits: Option<Limits>,
     chains: BTreeMap<String, Vec<String>>,
     components: BTreeMap<String, GrantText>,
@@ -234,6 +247,7 @@ struct File {
 struct GrantText {
     outbound: Vec<String>,
     credential: Option<CredentialText>,
+    stores: Vec<String>,
     /// It may call the endpoints of the model table, with their secrets added, and fetch from its hosts of results.
     models: bool,
 }
@@ -370,8 +384,15 @@ impl Config {
                     .with_context(|| format!("what `components.{name}` may do"))?;
                 Ok((name, parsed))
             })
-            .collect::<Result<_>>()?;
+            .collect::<Result<BTreeMap<String, Grant>>>()?;
 
+        let mut stores = built_in.stores;
+        stores.extend(file.stores);
+        for (name, grant) in &grants {
+            if let Some(unknown) = grant.stores.iter().find(|store| !stores.contains_key(*store)) {
+                bail!("`components.{name}.stores` names `{unknown}`, which is not among `stores`");
+            }
+        }
         let limits = file.limits.unwrap_or_default();
         limits.check().with_context(|| format!("in {place}"))?;
         let port = match environment("PORT") {
@@ -387,19 +408,39 @@ impl Config {
         let level = environment("LOG_LEVEL").or(file.log_level).unwrap_or_else(|| "info".to_owned());
         let log_level = Level::parse(&level)
             .with_context(|| format!("LOG_LEVEL is `{level}`, not one of error, warn, info, debug"))?;
-        let data_dir = environment("HYBRID_DATA_DIR")
-            .map(PathBuf::from)
-            .or(file.data_dir)
+        let named = environment("HYBRID_DATA_DIR").map(PathBuf::from).or(file.data_dir);
+        let state_dir = named
+            .clone()
+            .or_else(|| environment("XDG_DATA_HOME").map(|dir| PathBuf::from(dir).join("hybrid-ai")))
+            .or_else(|| environment("HOME").map(|dir| PathBuf::from(dir).join(".local/share/hybrid-ai")))
+            .unwrap_or_else(|| std::env::temp_dir().join("hybrid-ai"));
+        let store = environment("HYBRID_STORE").or(file.store);
+        let (place, place_unsaid) = (Place::parse(store.as_deref(), &state_dir)?, store.is_none());
+        let data_dir = named
             .or_else(|| environment("XDG_CACHE_HOME").map(|dir| PathBuf::from(dir).join("hybrid-ai")))
             .or_else(|| environment("HOME").map(|dir| PathBuf::from(dir).join(".cache/hybrid-ai")))
             .unwrap_or_else(|| std::env::temp_dir().join("hybrid-ai"));
-        Ok(Self { listen, log_level, data_dir, limits, chains, grants, settings, models_file })
+        Ok(Self {
+            listen,
+            log_level,
+            data_dir,
+            state_dir,
+            place,
+            place_unsaid,
+            stores,
+            limits,
+            chains,
+            grants,
+            settings,
+            models_file,
+        })
     }
 
     /// Lets one component served alone send HTTP wherever it likes, and gives it no chain.
     pub fn alone(mut self, name: &str) -> Self {
         self.chains.clear();
         self.grants.clear();
+        self.place = Place::Memory;
         self.grants.insert(name.to_owned(), Grant { outbound: Outbound::Anywhere, ..Grant::default() });
         self
     }
@@ -444,7 +485,7 @@ impl GrantText {
             results.clone_from(&models.results);
         }
         let outbound = if to.is_empty() { Outbound::Nowhere } else { Outbound::To(to) };
-        Ok(Grant { outbound, results, credentials })
+        Ok(Grant { outbound, results, credentials, stores: self.stores })
     }
 }
 

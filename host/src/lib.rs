@@ -1,8 +1,12 @@
 //! The host of Hybrid AI: it lets components run. It links, limits, swaps and watches them, and knows none of them by
 //! name. Read in this order: `main`, `config`, `server`, `request`, `registry`, `component`, `link`, `store`, `outbound`.
 
+pub mod audit;
 pub mod config;
 pub mod dev;
+pub mod key_cli;
+pub mod keys;
+pub mod keyvalue;
 pub mod registry;
 pub mod server;
 pub mod telemetry;

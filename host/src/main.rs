@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use hybrid_ai::config::{Config, Overrides};
 use hybrid_ai::registry::{Registry, component_name};
 use hybrid_ai::server::{Server, Stop};
-use hybrid_ai::{dev, telemetry, watch};
+use hybrid_ai::telemetry::Level;
+use hybrid_ai::{dev, key_cli, keys, telemetry, watch};
 use lexopt::prelude::*;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,6 +22,7 @@ hybrid-ai: many AI models behind one HTTP API, every capability a replaceable We
 
 usage: hybrid-ai [serve] [--listen ADDR] [--components DIR] [--config FILE]
        hybrid-ai serve FILE.wasm [--listen ADDR]
+       hybrid-ai key create|list|revoke ...   (hybrid-ai key --help)
 
   --listen ADDR      address and port, 127.0.0.1:3000 by default; port 0 picks one
   --components DIR   the components to serve; a changed file is put into service at once
@@ -28,7 +30,8 @@ usage: hybrid-ai [serve] [--listen ADDR] [--components DIR] [--config FILE]
   FILE.wasm          one stock wasi:http component (WASI 0.2 or 0.3), served alone
   --help, --version
 
-Environment: HF_API_KEY (else HF_TOKEN), HF_BASE_URL, HF_HUB_URL, ALLOWED_ORIGINS, LOG_LEVEL, PORT, HYBRID_DATA_DIR.
+Environment: HF_API_KEY (else HF_TOKEN), HF_BASE_URL, HF_HUB_URL, ALLOWED_ORIGINS, LOG_LEVEL, PORT, HYBRID_DATA_DIR,
+HYBRID_STORE.
 ";
 
 /// The command line, parsed.
@@ -51,6 +54,9 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<()> {
+    if std::env::args_os().nth(1).is_some_and(|word| word == "key") {
+        return key_cli::run(std::env::args_os().skip(2));
+    }
     let Some(mut arguments) = arguments()? else { return Ok(()) };
     if arguments.overrides.file.is_none() && Path::new("hybrid.toml").is_file() {
         arguments.overrides.file = Some("hybrid.toml".into());
@@ -78,7 +84,9 @@ async fn serve(config: Config, arguments: Arguments) -> Result<()> {
     let server = Server::bind(Arc::clone(&registry), watched.is_some()).await?;
     eprintln!("listening on http://{}/", server.address()?);
     telemetry::open(registry.config.log_level);
+    let stores = Arc::clone(registry.stores());
     if let Some(dir) = watched {
+        say_who_may_come_in(&registry).await;
         watch::start(registry, dir).context("watching the components")?;
     }
     let stop = Stop::default();
@@ -87,10 +95,25 @@ async fn serve(config: Config, arguments: Arguments) -> Result<()> {
         ended = &mut running => return ended?,
         () = told_to_stop()? => stop.stop(),
     }
-    tokio::select! {
+    let ended = tokio::select! {
         ended = running => ended?,
         // The second signal ends at once.
         () = told_to_stop()? => Ok(()),
+    };
+    stores.flush();
+    ended
+}
+
+/// An open door is the operator's to know of.
+async fn say_who_may_come_in(registry: &Registry) {
+    let kept = registry.stores().place();
+    match keys::are_made(registry.stores()).await {
+        Some(true) => telemetry::line(Level::Info, "requests need an API key", &[("keys", kept.into())]),
+        Some(false) => {
+            let message = "no API key was made: everybody who reaches this address is served (`hybrid-ai key create`)";
+            telemetry::line(Level::Warn, message, &[("keys", kept.into())]);
+        }
+        None => telemetry::line(Level::Warn, "it is not known yet whether requests need an API key", &[]),
     }
 }
 

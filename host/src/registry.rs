@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, bail};
 use arc_swap::ArcSwap;
-use wasmtime::component::{Instance, Linker, TypedFunc};
+use wasmtime::component::{Instance, TypedFunc};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::handler::Proxy;
 use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 
 use crate::component::Loaded;
 use crate::config::{Config, Grant, Outbound};
-use crate::link::{Member, Wiring};
+use crate::keyvalue::Stores;
+use crate::link::{Base, Member, Wiring};
 use crate::outbound::{Hooks, Pool};
 use crate::store::{self, State};
 
@@ -40,7 +41,7 @@ pub enum Entry {
 }
 
 impl Snapshot {
-    fn new(base: &Linker<State>, loaded: &[Arc<Loaded>], config: &Config) -> Result<Self> {
+    fn new(base: &Base, loaded: &[Arc<Loaded>], config: &Config) -> Result<Self> {
         let wiring = Wiring::new(loaded, &config.chains);
         let members = loaded
             .iter()
@@ -56,7 +57,7 @@ impl Snapshot {
     }
 
     /// One component, with nothing of ours in front.
-    fn alone(base: &Linker<State>, loaded: &Arc<Loaded>, config: &Config) -> Result<Self> {
+    fn alone(base: &Base, loaded: &Arc<Loaded>, config: &Config) -> Result<Self> {
         if loaded.exports.iter().any(|export| export.name.starts_with(HANDLER)) {
             return Self::new(base, std::slice::from_ref(loaded), config);
         }
@@ -120,7 +121,7 @@ pub struct Registry {
     alone: Option<Arc<Grant>>,
     /// What a component served alone sees; the others see settings only.
     environment: Vec<(String, String)>,
-    base: Linker<State>,
+    base: Base,
     current: ArcSwap<Generation>,
 }
 
@@ -149,12 +150,13 @@ impl Registry {
     fn start(
         config: Arc<Config>,
         alone: Option<Arc<Grant>>,
-        snapshot: impl FnOnce(&Engine, &Linker<State>, &Config) -> Result<Snapshot>,
+        snapshot: impl FnOnce(&Engine, &Base, &Config) -> Result<Snapshot>,
     ) -> Result<Arc<Self>> {
         let lanes = std::thread::available_parallelism().map_or(1, usize::from);
         let engine = store::engine(&config.limits)?;
         store::tick(&engine)?;
-        let base = crate::link::base(&engine)?;
+        let stores = Stores::open(&config.place, &config.stores, &config.state_dir)?;
+        let base = crate::link::base(&engine, stores)?;
         let snapshot = snapshot(&engine, &base, &config)?;
         Ok(Arc::new(Self {
             pools: (0..lanes).map(|_| Pool::new(&config.limits)).collect::<Result<_>>()?,
@@ -171,6 +173,11 @@ impl Registry {
     /// Threads that serve: as many as there are cores.
     pub fn lanes(&self) -> usize {
         self.pools.len()
+    }
+
+    /// What components keep.
+    pub fn stores(&self) -> &Arc<Stores> {
+        &self.base.stores
     }
 
     pub fn current(&self) -> Arc<Generation> {
