@@ -105,7 +105,13 @@ fn price(servers: &[&Server], figures: &[Figures]) {
 }
 
 /// A median for each server, in their order.
-fn measured(servers: &[&Server], key: &str, connections: usize, seconds: f64, way: Way) -> anyhow::Result<Vec<Figures>> {
+fn measured(
+    servers: &[&Server],
+    key: &str,
+    connections: usize,
+    seconds: f64,
+    way: Way,
+) -> anyhow::Result<Vec<Figures>> {
     let mut found: Vec<Vec<Figures>> = vec![Vec::new(); servers.len()];
     for round in 0..ROUNDS {
         for turn in 0..servers.len() {
