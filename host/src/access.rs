@@ -23,6 +23,8 @@ pub struct Access {
     client: Arc<str>,
     id: HeaderValue,
     parameters: Option<HeaderValue>,
+    /// The name of the key that the request came with.
+    key: Option<HeaderValue>,
     components: String,
     status: Option<StatusCode>,
     size_bytes: u64,
@@ -54,6 +56,7 @@ impl Access {
             client: Arc::clone(client),
             id: id.clone(),
             parameters: None,
+            key: None,
             components: String::new(),
             status: None,
             size_bytes: 0,
@@ -67,6 +70,10 @@ impl Access {
 
     pub fn parameters(&mut self, parameters: &HeaderValue) {
         self.parameters = Some(parameters.clone());
+    }
+
+    pub fn key(&mut self, key: HeaderValue) {
+        self.key = Some(key);
     }
 
     pub fn components(&mut self, components: String) {
@@ -106,7 +113,7 @@ impl Access {
         let text = |value: &'_ Option<HeaderValue>| -> String {
             value.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
         };
-        let (agent, parameters) = (text(&self.agent), text(&self.parameters));
+        let (agent, parameters, key) = (text(&self.agent), text(&self.parameters), text(&self.key));
         // Without the query: people put things there.
         let path = self.uri.path();
         let route = &path[..path.floor_char_boundary(MAX_PATH)];
@@ -123,6 +130,7 @@ impl Access {
                 ("duration_ms", duration_ms.into()),
                 ("size_bytes", self.size_bytes.into()),
                 ("user_agent", (&agent).into()),
+                ("key", (&key).into()),
                 ("client", self.client.as_ref().into()),
                 ("request_id", self.id.to_str().unwrap_or_default().into()),
                 ("components", (&self.components).into()),

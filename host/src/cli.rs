@@ -24,6 +24,7 @@ usage: hybrid-ai [serve] [--listen ADDR] [--components DIR] [--config FILE]
        hybrid-ai component list
        hybrid-ai component swap NAME FILE [--canary PERCENT [--promote-after N]]
        hybrid-ai component rollback|promote|abandon|remove NAME
+       hybrid-ai key create|list|revoke ...   (hybrid-ai key --help)
 
   --listen ADDR      address and port, 127.0.0.1:3000 by default; port 0 picks one
   --components DIR   the components to serve; a changed file is put into service at once
@@ -40,7 +41,7 @@ usage: hybrid-ai [serve] [--listen ADDR] [--components DIR] [--config FILE]
   --help, --version
 
 Environment: HF_API_KEY (else HF_TOKEN), HF_BASE_URL, HF_HUB_URL, ALLOWED_ORIGINS, LOG_LEVEL, PORT, HYBRID_DATA_DIR,
-HYBRID_ADMIN_TOKEN.
+HYBRID_ADMIN_TOKEN, HYBRID_STORE.
 ";
 
 /// The command line, parsed.

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use wasmtime::Store;
-use wasmtime::component::Linker;
 use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::handler::Proxy;
 use wasmtime_wasi_http::p2::bindings::{Proxy as Proxy2, ProxyPre};
 
 use crate::component::Loaded;
-use crate::link::Member;
+use crate::link::{Base, Member};
 use crate::store::State;
 
 /// A linked `wasi:http/incoming-handler@0.2`.
@@ -24,8 +23,8 @@ impl Incoming {
 }
 
 /// Links a component against WASI 0.2 with HTTP.
-pub fn link(base: &Linker<State>, loaded: &Arc<Loaded>) -> Result<(Member, Incoming)> {
-    let mut linker = base.clone();
+pub fn link(base: &Base, loaded: &Arc<Loaded>) -> Result<(Member, Incoming)> {
+    let mut linker = base.linker.clone();
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     let pre = linker.instantiate_pre(&loaded.code)?;
     let incoming = Incoming(ProxyPre::new(pre.clone())?);

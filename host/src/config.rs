@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use http::uri::{Authority, Scheme, Uri};
 use serde::Deserialize;
 
+use crate::keyvalue::{Kind, Place};
 pub use crate::limits::{ComponentLimits, Isolation};
 use crate::limits::{LimitsText, SmokeText};
 use crate::models::Models;
@@ -35,6 +36,14 @@ pub struct Config {
     pub log_level: Level,
     /// Compiled components are kept here.
     pub data_dir: PathBuf,
+    /// What is to last is kept here.
+    pub state_dir: PathBuf,
+    /// Where the stores of `wasi:keyvalue` are kept.
+    pub place: Place,
+    /// Nobody said where.
+    pub place_unsaid: bool,
+    /// Stores by name.
+    pub stores: BTreeMap<String, Kind>,
     pub limits: Limits,
     /// Interface (without version) → the components of its chain, in order.
     pub chains: BTreeMap<String, Vec<String>>,
@@ -98,6 +107,8 @@ pub struct Grant {
     /// Where it may also send, as long as that is no address of ours: others name what lies there.
     pub results: Vec<Pattern>,
     pub credentials: Vec<Credential>,
+    /// Stores that it may open.
+    pub stores: Vec<String>,
 }
 
 /// Where a component may send HTTP.
@@ -332,6 +343,8 @@ struct File {
     log_level: Option<String>,
     data_dir: Option<PathBuf>,
     models_file: Option<PathBuf>,
+    store: Option<String>,
+    stores: BTreeMap<String, Kind>,
     limits: Option<Limits>,
     chains: BTreeMap<String, Vec<String>>,
     components: BTreeMap<String, ComponentText>,
@@ -364,6 +377,7 @@ struct ComponentText {
     credential: Option<CredentialText>,
     smoke: Option<SmokeText>,
     limits: LimitsText,
+    stores: Option<Vec<String>>,
     /// It may call the endpoints of the model table, with their secrets added, and fetch from its hosts of results.
     models: Option<bool>,
 }
@@ -497,7 +511,8 @@ impl Config {
             let before = written.remove(&name).unwrap_or_default();
             written.insert(name, text.over(before));
         }
-        let (mut grants, mut component_limits, mut smoke) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut grants, mut component_limits, mut smoke) =
+            (BTreeMap::<String, Grant>::new(), BTreeMap::new(), BTreeMap::new());
         for (name, text) in written {
             let of = || format!("in `components.{name}`");
             component_limits.insert(name.clone(), ComponentLimits::new(&text.limits, &limits).with_context(of)?);
@@ -506,6 +521,13 @@ impl Config {
             }
             let grant = text.grant(&settings, &secrets, &models).with_context(of)?;
             grants.insert(name, grant);
+        }
+        let mut stores = built_in.stores;
+        stores.extend(file.stores);
+        for (name, grant) in &grants {
+            if let Some(unknown) = grant.stores.iter().find(|store| !stores.contains_key(*store)) {
+                bail!("`components.{name}.stores` names `{unknown}`, which is not among `stores`");
+            }
         }
         let trust = Trust::new(file.trust.sha256, &file.trust.minisign).with_context(|| format!("in {place}"))?;
         let port = match environment("PORT") {
@@ -523,9 +545,15 @@ impl Config {
         let level = environment("LOG_LEVEL").or(file.log_level).unwrap_or_else(|| "info".to_owned());
         let log_level = Level::parse(&level)
             .with_context(|| format!("LOG_LEVEL is `{level}`, not one of error, warn, info, debug"))?;
-        let data_dir = environment("HYBRID_DATA_DIR")
-            .map(PathBuf::from)
-            .or(file.data_dir)
+        let named = environment("HYBRID_DATA_DIR").map(PathBuf::from).or(file.data_dir);
+        let state_dir = named
+            .clone()
+            .or_else(|| environment("XDG_DATA_HOME").map(|dir| PathBuf::from(dir).join("hybrid-ai")))
+            .or_else(|| environment("HOME").map(|dir| PathBuf::from(dir).join(".local/share/hybrid-ai")))
+            .unwrap_or_else(|| std::env::temp_dir().join("hybrid-ai"));
+        let store = environment("HYBRID_STORE").or(file.store);
+        let (place, place_unsaid) = (Place::parse(store.as_deref(), &state_dir)?, store.is_none());
+        let data_dir = named
             .or_else(|| environment("XDG_CACHE_HOME").map(|dir| PathBuf::from(dir).join("hybrid-ai")))
             .or_else(|| environment("HOME").map(|dir| PathBuf::from(dir).join(".cache/hybrid-ai")))
             .unwrap_or_else(|| std::env::temp_dir().join("hybrid-ai"));
@@ -536,6 +564,10 @@ impl Config {
             admin,
             log_level,
             data_dir,
+            state_dir,
+            place,
+            place_unsaid,
+            stores,
             limits,
             chains,
             grants,
@@ -553,6 +585,7 @@ impl Config {
     pub fn alone(mut self, name: &str) -> Self {
         self.chains.clear();
         self.grants.clear();
+        self.place = Place::Memory;
         self.grants.insert(name.to_owned(), Grant { outbound: Outbound::Anywhere, ..Grant::default() });
         self
     }
@@ -581,6 +614,11 @@ impl Config {
         }
         if keep(self.data_dir != before.data_dir, "data_dir") {
             self.data_dir.clone_from(&before.data_dir);
+            self.state_dir.clone_from(&before.state_dir);
+        }
+        if keep(self.place != before.place || self.stores != before.stores, "store") {
+            self.place = before.place.clone();
+            self.stores.clone_from(&before.stores);
         }
         let (ours, theirs, ceiling) = (&mut self.limits, &before.limits, before.ceiling);
         if keep(ours.memory_bytes > ceiling.memory_bytes, "limits.memory_bytes") {
@@ -609,6 +647,7 @@ impl ComponentText {
             outbound: self.outbound.or(before.outbound),
             credential: self.credential.or(before.credential),
             smoke: self.smoke.or(before.smoke),
+            stores: self.stores.or(before.stores),
             models: self.models.or(before.models),
             limits: self.limits,
         }
@@ -652,7 +691,7 @@ impl ComponentText {
             results.clone_from(&models.results);
         }
         let outbound = if to.is_empty() { Outbound::Nowhere } else { Outbound::To(to) };
-        Ok(Grant { outbound, results, credentials })
+        Ok(Grant { outbound, results, credentials, stores: self.stores.unwrap_or_default() })
     }
 }
 

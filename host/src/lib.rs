@@ -2,10 +2,14 @@
 //! name. Read in this order: `main`, `config`, `server`, `request`, `registry`, `component`, `link`, `store`, `outbound`.
 
 pub mod admin;
+pub mod audit;
 pub mod cli;
 pub mod compile;
 pub mod config;
 pub mod dev;
+pub mod key_cli;
+pub mod keys;
+pub mod keyvalue;
 pub mod metrics;
 pub mod registry;
 pub mod server;

@@ -17,12 +17,19 @@ use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
 
 use crate::component::{Function, Interface, Loaded};
 use crate::config::{Config, Outbound};
+use crate::keyvalue::{self, Stores};
 use crate::limits::{Hit, Kind};
 use crate::outbound::Sender;
 use crate::store::State;
 
 const HTTP_CLIENT: &str = "wasi:http/client@0.3.0";
 const CONFIG_STORE: &str = "wasi:config/store@0.2.0-draft-2024-09-27";
+
+/// What every component is linked against. Lives as long as the process.
+pub struct Base {
+    pub linker: Linker<State>,
+    pub stores: Arc<Stores>,
+}
 
 /// A component with its imports met, ready to be instantiated.
 pub struct Member {
@@ -99,9 +106,10 @@ impl<'a> Wiring<'a> {
     }
 
     /// Links one member. Refuses what nobody provides and what does not fit its provider's functions.
-    pub fn link(&self, base: &Linker<State>, index: usize, config: &Config) -> Result<Member> {
+    pub fn link(&self, base: &Base, index: usize, config: &Config) -> Result<Member> {
         let loaded = &self.members[index];
-        let mut linker = base.clone();
+        let mut linker = base.linker.clone();
+        let mut keeps = false;
         for import in &loaded.imports {
             let is_link = loaded.exports.iter().any(|export| compatible(&export.name) == compatible(&import.name));
             match self.provider(index, &import.name) {
@@ -117,6 +125,16 @@ impl<'a> Wiring<'a> {
                         limits: config.limits_of(&loaded.name),
                     };
                     add_client(&mut linker, Arc::new(sender))?;
+                }
+                None if keyvalue::import::is_ours(&import.name) => {
+                    let granted = config.grants.get(&loaded.name).map(|grant| grant.stores.as_slice());
+                    let Some(granted) = granted.filter(|granted| !granted.is_empty()) else {
+                        bail!("it keeps state, which `components.{}.stores` does not grant", loaded.name);
+                    };
+                    // Once for all of its interfaces.
+                    if !std::mem::replace(&mut keeps, true) {
+                        keyvalue::import::add(&mut linker, &base.stores, granted)?;
+                    }
                 }
                 None if import.name.starts_with("wasi:") && !is_link => {}
                 None if import.is_types_only() => {}
@@ -277,13 +295,13 @@ fn end_of_chain(linker: &mut Linker<State>, import: &Interface) -> Result<()> {
 
 /// What every component may import: clocks, random numbers, its own standard streams, settings and HTTP's types.
 /// Files and sockets are there for toolchains that name them, and empty.
-pub fn base(engine: &Engine) -> Result<Linker<State>> {
+pub fn base(engine: &Engine, stores: Arc<Stores>) -> Result<Base> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<_, WasiHttp>(&mut linker, State::http)?;
     add_settings(&mut linker)?;
-    Ok(linker)
+    Ok(Base { linker, stores })
 }
 
 /// `wasi:http/client` for one component, with what it may do.

@@ -12,7 +12,7 @@ use hybrid_ai::registry::{Registry, component_name};
 use hybrid_ai::server::{Server, Stop};
 use hybrid_ai::swap::Swaps;
 use hybrid_ai::telemetry::{self, Level};
-use hybrid_ai::{dev, watch};
+use hybrid_ai::{dev, key_cli, keys, watch};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// glibc's allocator was 8 % of the profile.
@@ -31,6 +31,9 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<()> {
+    if std::env::args_os().nth(1).is_some_and(|word| word == "key") {
+        return key_cli::run(std::env::args_os().skip(2));
+    }
     let arguments = match Command::parse()? {
         Command::Nothing => return Ok(()),
         Command::Component(ask) => return cli::component(&ask),
@@ -61,9 +64,11 @@ async fn serve(config: Config, arguments: Serve) -> Result<()> {
     let server = Server::bind(Arc::clone(&registry), watched.is_some()).await?;
     eprintln!("listening on http://{}/", server.address()?);
     telemetry::open(registry.config().log_level);
+    let stores = Arc::clone(registry.stores());
     let stop = Stop::default();
     let (mut admin, mut _changes) = (None, None);
     if let Some(dir) = watched {
+        say_who_may_come_in(&registry).await;
         let swaps = Swaps::start(Arc::clone(&registry), Some(dir.clone()))?;
         admin = Admin::bind(Arc::clone(&registry), swaps.clone(), stop.clone()).await?;
         let configuration = overrides.file.clone().map(|file| {
@@ -85,10 +90,25 @@ async fn serve(config: Config, arguments: Serve) -> Result<()> {
         ended = &mut running => return ended?,
         () = told_to_stop()? => stop.stop(),
     }
-    tokio::select! {
+    let ended = tokio::select! {
         ended = running => ended?,
         // The second signal ends at once.
         () = told_to_stop()? => Ok(()),
+    };
+    stores.flush();
+    ended
+}
+
+/// An open door is the operator's to know of.
+async fn say_who_may_come_in(registry: &Registry) {
+    let kept = registry.stores().place();
+    match keys::are_made(registry.stores()).await {
+        Some(true) => telemetry::line(Level::Info, "requests need an API key", &[("keys", kept.into())]),
+        Some(false) => {
+            let message = "no API key was made: everybody who reaches this address is served (`hybrid-ai key create`)";
+            telemetry::line(Level::Warn, message, &[("keys", kept.into())]);
+        }
+        None => telemetry::line(Level::Warn, "it is not known yet whether requests need an API key", &[]),
     }
 }
 

@@ -388,6 +388,7 @@ mod tests {
                 value: "Bearer secret".try_into().expect("a value"),
                 hosts: vec![upstream],
             }],
+            stores: Vec::new(),
         }
     }
 

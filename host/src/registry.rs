@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use wasmtime::component::{Instance, Linker, TypedFunc};
+use wasmtime::component::{Instance, TypedFunc};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::handler::Proxy;
 use wasmtime_wasi_http::p3::bindings::Service;
@@ -20,6 +20,8 @@ use crate::compile::Compiler;
 use crate::component::Loaded;
 use crate::config::{Config, Grant, Outbound};
 use crate::intake::Intake;
+use crate::keyvalue::Stores;
+use crate::link::Base;
 use crate::metrics::Metrics;
 use crate::outbound::{Hooks, Pool, Sender};
 use crate::snapshot::{Entry, Snapshot};
@@ -79,7 +81,7 @@ pub struct Registry {
     pub engine: Engine,
     pub metrics: Arc<Metrics>,
     pub intake: Intake,
-    pub base: Linker<State>,
+    pub base: Base,
     /// Requests at work at once; [`Registry::resize`] follows the configuration.
     pub places: Arc<Semaphore>,
     places_now: Mutex<usize>,
@@ -123,12 +125,13 @@ impl Registry {
     fn start(
         config: Arc<Config>,
         alone: Option<Arc<Sender>>,
-        snapshot: impl FnOnce(&Intake, &Engine, &Linker<State>, &Config) -> Result<Snapshot>,
+        snapshot: impl FnOnce(&Intake, &Engine, &Base, &Config) -> Result<Snapshot>,
     ) -> Result<Arc<Self>> {
         let lanes = std::thread::available_parallelism().map_or(1, usize::from);
         let engine = store::engine(&config.limits)?;
         store::tick(&engine)?;
-        let base = crate::link::base(&engine)?;
+        let stores = Stores::open(&config.place, &config.stores, &config.state_dir)?;
+        let base = crate::link::base(&engine, stores)?;
         // One more than serve: versions are tried out on a lane of their own.
         let ledger = Arc::new(Ledger::new(lanes + 1));
         let metrics = Arc::new(Metrics::new(lanes + 1));
@@ -160,6 +163,11 @@ impl Registry {
     /// Where versions are tried out before they serve.
     pub fn trial_lane(&self) -> usize {
         self.pools.len() - 1
+    }
+
+    /// What components keep.
+    pub fn stores(&self) -> &Arc<Stores> {
+        &self.base.stores
     }
 
     pub fn current(&self) -> Arc<Generation> {

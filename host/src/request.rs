@@ -39,6 +39,9 @@ const COMPONENTS: HeaderName = HeaderName::from_static("x-components");
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
 /// What components tell the access log; never sent on.
 const LOG_PARAMETERS: HeaderName = HeaderName::from_static("x-log-parameters");
+/// What an answer has cost, and whose key the request came with.
+const LOG_USAGE: HeaderName = HeaderName::from_static("x-log-usage");
+const LOG_KEY: HeaderName = HeaderName::from_static("x-log-key");
 
 /// What `serve` answers with: the host's own few words, or a component's stream.
 pub type Answer = Either<Full<Bytes>, GuestBody>;
@@ -478,6 +481,10 @@ async fn wait_for_head(
             if let Some(parameters) = parts.headers.remove(LOG_PARAMETERS) {
                 access.parameters(&parameters);
             }
+            if let Some(key) = parts.headers.remove(LOG_KEY) {
+                access.key(key);
+            }
+            parts.headers.remove(LOG_USAGE);
             access.status(parts.status);
             if desk.ours {
                 parts.headers.entry(REQUEST_ID).or_insert_with(|| id.clone());

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tokio::sync::Semaphore;
-use wasmtime::component::Linker;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::component::Loaded;
 use crate::config::Config;
-use crate::link::{Member, Wiring};
-use crate::store::{Seat, State};
+use crate::link::{Base, Member, Wiring};
+use crate::store::Seat;
 
 /// The interface on which requests come in.
 const HANDLER: &str = "wasi:http/handler";
@@ -35,13 +34,13 @@ pub enum Entry {
 
 impl Snapshot {
     /// Links all of them.
-    pub fn new(base: &Linker<State>, loaded: Vec<Arc<Loaded>>, config: &Config) -> Result<Self> {
+    pub fn new(base: &Base, loaded: Vec<Arc<Loaded>>, config: &Config) -> Result<Self> {
         Self::link(base, None, loaded, config)
     }
 
     /// Links what is other than in a snapshot made with the same configuration. One component that was replaced by one
     /// with the same imports and exports costs one linking: everybody else's leads to the same places.
-    pub fn next(&self, base: &Linker<State>, loaded: Vec<Arc<Loaded>>, config: &Config) -> Result<Self> {
+    pub fn next(&self, base: &Base, loaded: Vec<Arc<Loaded>>, config: &Config) -> Result<Self> {
         let before = &self.members;
         let alike = before.len() == loaded.len()
             && before.iter().zip(&loaded).all(|(old, new)| {
@@ -51,7 +50,7 @@ impl Snapshot {
     }
 
     fn link(
-        base: &Linker<State>,
+        base: &Base,
         before: Option<&Vec<Arc<Member>>>,
         mut loaded: Vec<Arc<Loaded>>,
         config: &Config,
@@ -75,7 +74,7 @@ impl Snapshot {
     }
 
     /// One component, with nothing of ours in front.
-    pub fn alone(base: &Linker<State>, loaded: Arc<Loaded>, config: &Config) -> Result<Self> {
+    pub fn alone(base: &Base, loaded: Arc<Loaded>, config: &Config) -> Result<Self> {
         if loaded.exports.iter().any(|export| export.name.starts_with(HANDLER)) {
             return Self::new(base, vec![loaded], config);
         }

@@ -1,7 +1,7 @@
 //! `compose`: components plugged together, for runtimes that link nothing themselves.
 //!
 //! `target/composed/NAME.wasm` is a capability with its providers, for `spin.toml`; settings stay an import. And
-//! `target/composed/hybrid-ai.wasm` is everything in one, settings from the environment.
+//! `target/composed/hybrid-ai.wasm` is everything in one, settings from the environment and state in memory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -14,9 +14,12 @@ use crate::components;
 use crate::tree::{self, Guest};
 use crate::wasm::{self, Outline};
 
-const SETTINGS: &str = "wasi:config/store";
-/// What serves settings where the runtime does not.
-const SETTINGS_PLUG: &str = "config-env";
+/// What stock runtimes lack, and the plug that serves it in their place.
+const PLUGS: &[(&str, &str)] = &[
+    ("wasi:config/store", "config-env"),
+    ("wasi:keyvalue/store", "keyvalue-memory"),
+    ("wasi:keyvalue/atomics", "keyvalue-memory"),
+];
 /// Types alone: there is nothing behind it that anybody could plug in.
 const TYPES: &str = "hybrid:types/types";
 
@@ -60,10 +63,14 @@ pub fn file(name: &str) -> PathBuf {
     tree::target().join("composed").join(format!("{name}.wasm"))
 }
 
+fn plug(interface: &str) -> Option<&'static str> {
+    PLUGS.iter().find(|(known, _)| *known == interface).map(|(_, plug)| *plug)
+}
+
 /// Whether an import is answered by another component, rather than by the runtime.
-fn is_plugged(interface: &str, settings_too: bool) -> bool {
+fn is_plugged(interface: &str, plugs_too: bool) -> bool {
     interface == HANDLER
-        || (interface == SETTINGS && settings_too)
+        || (plug(interface).is_some() && plugs_too)
         || (!interface.starts_with("wasi:") && interface != TYPES)
 }
 
@@ -106,14 +113,9 @@ impl Parts {
     }
 
     /// Plugs everything that `name` needs into it, and writes what exports `interface` as `target/composed/OUTPUT.wasm`.
-    fn write(&self, output: &str, name: &str, interface: &str, settings_too: bool) -> anyhow::Result<()> {
-        let mut making = Making {
-            parts: self,
-            graph: CompositionGraph::new(),
-            made: HashMap::new(),
-            open: Vec::new(),
-            settings_too,
-        };
+    fn write(&self, output: &str, name: &str, interface: &str, plugs_too: bool) -> anyhow::Result<()> {
+        let mut making =
+            Making { parts: self, graph: CompositionGraph::new(), made: HashMap::new(), open: Vec::new(), plugs_too };
         let instance = making.instance(name)?;
         let export = making.export_of(name, interface)?;
         let alias = making.graph.alias_instance_export(instance, &export)?;
@@ -122,7 +124,7 @@ impl Parts {
         let path = file(output);
         let changed = tree::put(&path, &bytes)?;
         let left = Outline::of(&path)?.imports;
-        if let Some(import) = left.iter().find(|import| is_plugged(unversioned(import), settings_too)) {
+        if let Some(import) = left.iter().find(|import| is_plugged(unversioned(import), plugs_too)) {
             std::fs::remove_file(&path)?;
             bail!("`{output}` is left with the import {import}, which nothing answers");
         }
@@ -140,7 +142,7 @@ struct Making<'a> {
     made: HashMap<String, NodeId>,
     /// Those whose imports are being answered, outermost first.
     open: Vec<String>,
-    settings_too: bool,
+    plugs_too: bool,
 }
 
 impl Making<'_> {
@@ -156,9 +158,11 @@ impl Making<'_> {
         let mut answers = Vec::new();
         for import in &self.parts.outlines[name].imports {
             let interface = unversioned(import);
-            if is_plugged(interface, self.settings_too) {
-                let provider =
-                    if interface == SETTINGS { SETTINGS_PLUG } else { self.parts.provider(interface, name)? };
+            if is_plugged(interface, self.plugs_too) {
+                let provider = match plug(interface) {
+                    Some(plug) => plug,
+                    None => self.parts.provider(interface, name)?,
+                };
                 let instance = self.instance(provider)?;
                 let export = self.export_of(provider, interface)?;
                 answers.push((import.clone(), self.graph.alias_instance_export(instance, &export)?));

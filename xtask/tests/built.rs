@@ -74,7 +74,9 @@ fn everything_in_one_is_a_stock_wasi_http_component() {
     for import in &outline.imports {
         assert!(import.starts_with("wasi:") || unversioned(import) == "hybrid:types/types", "{import}");
     }
-    assert!(!outline.asks_for("wasi:config/store") && !outline.asks_for(HANDLER), "{:?}", outline.imports);
+    for plugged in ["wasi:config/store", "wasi:keyvalue/store", "wasi:keyvalue/atomics", HANDLER] {
+        assert!(!outline.asks_for(plugged), "{plugged}: {:?}", outline.imports);
+    }
 }
 
 #[test]

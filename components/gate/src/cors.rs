@@ -2,10 +2,16 @@
 
 /// What the plan names, and nothing that it does not.
 const METHODS: &str = "GET, POST, PUT, DELETE, OPTIONS";
-const REQUEST_HEADERS: &str = "Content-Type, Authorization, Accept, X-Request-Id, X-Fallback, X-Timeout-Ms, \
-                               X-First-Token-Timeout-Ms, X-Retries, Idempotency-Key, X-Api-Key, Traceparent";
-const EXPOSED: &str =
-    "X-Request-Id, X-Model, X-Provider, X-Attempts, X-Fallback-Index, X-Placeholder, X-Components, Retry-After";
+const REQUEST_HEADERS: &str = "Content-Type, Authorization, Accept, X-Api-Key, X-Request-Id, X-Fallback, X-Timeout-Ms, \
+                               X-First-Token-Timeout-Ms, X-Retries, X-Cache-Ttl, X-Webhook-Url, Idempotency-Key, \
+                               Prefer, Last-Event-Id, Cache-Control, Traceparent, Tracestate";
+/// What OpenAI's own client adds in browsers, each beginning like this.
+const CLIENT_HEADERS: &str = "x-stainless-";
+const EXPOSED: &str = "X-Request-Id, X-Model, X-Provider, X-Attempts, X-Fallback-Index, X-Placeholder, X-Components, \
+                       X-Cache, Location, Preference-Applied, Retry-After, Retry-After-Ms, \
+                       X-Ratelimit-Limit-Requests, X-Ratelimit-Remaining-Requests, X-Ratelimit-Reset-Requests, \
+                       X-Ratelimit-Limit-Tokens, X-Ratelimit-Remaining-Tokens, X-Ratelimit-Reset-Tokens, \
+                       X-Ratelimit-Limit-Pictures, X-Ratelimit-Remaining-Pictures, X-Ratelimit-Reset-Pictures";
 /// Ten minutes: the longest that Chromium keeps an answer is two hours, and a changed setting should arrive before that.
 const MAX_AGE_SECONDS: &str = "600";
 
@@ -46,17 +52,29 @@ pub(crate) fn answer(allowed: &Allowed, origin: &str) -> Vec<Header> {
     headers
 }
 
-/// The whole answer to a browser that asks beforehand.
-pub(crate) fn preflight(allowed: &Allowed, origin: &str) -> Vec<Header> {
+/// The whole answer to a browser that asks beforehand, and names the headers it wants to send.
+pub(crate) fn preflight(allowed: &Allowed, origin: &str, wanted: &str) -> Vec<Header> {
     let mut headers = granted(allowed, origin);
     if headers.len() > 1 {
         headers.extend([
             ("access-control-allow-methods", METHODS.to_owned()),
-            ("access-control-allow-headers", REQUEST_HEADERS.to_owned()),
+            ("access-control-allow-headers", headers_for(wanted)),
             ("access-control-max-age", MAX_AGE_SECONDS.to_owned()),
         ]);
     }
     headers
+}
+
+fn headers_for(wanted: &str) -> String {
+    let mut names = REQUEST_HEADERS.to_owned();
+    for name in wanted.split(',').map(str::trim).take(32) {
+        let harmless = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if harmless && name.to_ascii_lowercase().starts_with(CLIENT_HEADERS) {
+            names.push_str(", ");
+            names.push_str(name);
+        }
+    }
+    names
 }
 
 /// `vary` also where the origin is refused: a cache in between must not hand that answer to an origin that is not.
@@ -98,7 +116,7 @@ mod tests {
             assert_eq!(value(&answer(&these(), origin), "access-control-allow-origin"), Some(origin));
         }
         for origin in ["https://app.example.evil", "http://app.example", "null", "https://app.example:444"] {
-            let headers = preflight(&these(), origin);
+            let headers = preflight(&these(), origin, "");
             assert_eq!(headers, [("vary", "origin".to_owned())], "{origin}");
             assert_eq!(answer(&these(), origin), headers, "{origin}");
         }
@@ -106,9 +124,11 @@ mod tests {
 
     #[test]
     fn a_preflight_names_methods_and_headers() {
-        let headers = preflight(&Allowed::Any, "https://a.example");
+        let headers = preflight(&Allowed::Any, "https://a.example", "content-type,x-stainless-os, x-evil");
         assert_eq!(value(&headers, "access-control-allow-methods"), Some(METHODS));
         assert!(value(&headers, "access-control-allow-headers").is_some_and(|names| names.contains("Authorization")));
+        let names = value(&headers, "access-control-allow-headers").unwrap_or_default();
+        assert!(names.ends_with(", x-stainless-os") && !names.contains("x-evil"), "{names}");
         assert_eq!(value(&headers, "access-control-max-age"), Some("600"));
     }
 }

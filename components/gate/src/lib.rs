@@ -1,11 +1,21 @@
-//! The first link of the HTTP chain: CORS, the request's id, and the access log where nobody in front keeps one.
+//! The first link of the HTTP chain: CORS, API keys and rate limits, the request's id, and the access log where nobody
+//! in front keeps one.
 //!
 //! Bodies pass through as handles. Where a front (our host) has given the request its id and writes the log, a request
-//! that needs no CORS passes through whole: each call into the host and each copied header costs every request.
+//! that needs no CORS, no key and no limit passes through whole: each call into the host and each copied header costs
+//! every request.
 
 mod cors;
+mod guard;
 mod id;
+mod keys;
+mod limits;
 mod log;
+mod refusal;
+mod routes;
+mod state;
+mod usage;
+mod window;
 
 mod next {
     use spin_sdk::{wasip3, wit_bindgen};
@@ -35,16 +45,28 @@ use std::time::Instant;
 use hybrid_guest::{settings, time};
 use spin_sdk::wasip3::exports::http::handler::Guest;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request, Response};
+use spin_sdk::wasip3::wit_bindgen::spawn;
 use spin_sdk::wasip3::{random, wit_future, wit_stream};
+
+use cors::Header;
+use limits::Standing;
+use refusal::Refusal;
+use usage::Usage;
 
 const REQUEST_ID: &str = "x-request-id";
 const LOG_PARAMETERS: &str = "x-log-parameters";
+const LOG_USAGE: &str = "x-log-usage";
+/// Whose key a request came with, by name: for the front's log and counts.
+const LOG_KEY: &str = "x-log-key";
+/// What shows a key. It ends here: nobody behind the gate has use for it.
+const CREDENTIALS: [&str; 2] = ["authorization", "x-api-key"];
 
 struct Gate;
 
 struct Settings {
     origins: cors::Allowed,
-    /// Somebody in front of us gives ids, writes the log and takes `x-log-parameters` off the answer.
+    rules: guard::Rules,
+    /// Somebody in front of us gives ids, writes the log and takes the headers for it off the answer.
     front: bool,
 }
 
@@ -52,16 +74,18 @@ fn settings() -> &'static Settings {
     static SETTINGS: OnceLock<Settings> = OnceLock::new();
     SETTINGS.get_or_init(|| Settings {
         origins: cors::Allowed::from_setting(settings::list("allowed_origins")),
+        rules: guard::Rules::read(),
         front: settings::text("access_log").is_some_and(|log| log.trim() == "front"),
     })
 }
 
 impl Guest for Gate {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        let Settings { origins, front } = settings();
+        let Settings { origins, rules, front } = settings();
         let headers = request.get_headers();
+        let guarded = guard::needed(rules);
         // The front has given the request its id.
-        if *front && !headers.has("origin") {
+        if *front && guarded == Ok(false) && !headers.has("origin") {
             drop(headers);
             return next::handle(request).await;
         }
@@ -76,36 +100,103 @@ impl Guest for Gate {
         let id =
             theirs.unwrap_or_else(|| id::new((random::random::get_random_u64(), random::random::get_random_u64())));
 
-        let (status, parameters, answer) = if let (true, Some(origin)) = (asks_beforehand, &origin) {
-            let mut granted = cors::preflight(origins, origin);
+        if let (true, Some(origin)) = (asks_beforehand, &origin) {
+            let wanted = first(&headers, "access-control-request-headers").unwrap_or_default();
+            let mut granted = cors::preflight(origins, origin, &wanted);
             granted.push((REQUEST_ID, id.clone()));
-            (204, String::new(), answer(204, &granted, None))
-        } else {
-            let request = if known { request } else { named(request, &headers, &method, &id) };
-            drop(headers);
-            let mut added = origin.map(|origin| cors::answer(origins, &origin)).unwrap_or_default();
-            match next::handle(request).await {
-                Ok(response) => {
-                    let status = response.get_status_code();
-                    added.push((REQUEST_ID, id.clone()));
-                    let (parameters, response) = dressed(response, status, &added, *front);
-                    (status, parameters, response)
-                }
-                // A front has its own way to say so, and knows more.
-                Err(code) if *front => return Err(code),
-                Err(code) => {
-                    let status = refused(&code);
-                    eprintln!(r#"{{"level":"error","message":"no answer: {code:?}","request_id":"{id}"}}"#);
-                    added.extend([("content-type", "application/json".to_owned()), (REQUEST_ID, id.clone())]);
-                    (status, String::new(), answer(status, &added, Some(error_body(status))))
-                }
-            }
-        };
-        if let Some(visit) = visit {
-            visit.log(status, parameters, id);
+            return Ok(told(visit, id, 204, &granted, None));
         }
-        Ok(answer)
+        let mut added = origin.map(|origin| cors::answer(origins, &origin)).unwrap_or_default();
+        let guest = match guarded {
+            Ok(false) => None,
+            // What cannot be looked up is asked for again: who it is matters for what is public.
+            Ok(true) | Err(_) => match guard::admit(rules, &request, &headers) {
+                Ok(guest) => Some(guest),
+                Err((refusal, standings)) => {
+                    let target = request.get_path_with_query().unwrap_or_default();
+                    let body = refusal.body(routes::is_openai(&target), &time::now());
+                    added.extend([("content-type", "application/json".to_owned()), (REQUEST_ID, id.clone())]);
+                    added.extend(refusal_headers(&refusal));
+                    added.extend(standing_headers(&standings));
+                    return Ok(told(visit, id, refusal.status, &added, Some(body)));
+                }
+            },
+        };
+        let shows_key = guest.is_some() && CREDENTIALS.iter().any(|name| headers.has(name));
+        let request = if known && !shows_key { request } else { renewed(request, &headers, &method, &id) };
+        drop(headers);
+        match next::handle(request).await {
+            Ok(response) => {
+                if let Some(guest) = &guest {
+                    added.extend(standing_headers(guest.standings()));
+                    if let Some(key) = guest.key.as_ref().filter(|_| *front) {
+                        added.push((LOG_KEY, key.name.clone()));
+                    }
+                }
+                let pays = guest.filter(guard::Guest::pays);
+                if *front && added.is_empty() && pays.is_none() {
+                    return Ok(response);
+                }
+                let status = response.get_status_code();
+                if !front {
+                    added.push((REQUEST_ID, id.clone()));
+                }
+                let (parameters, response) = dressed(response, status, &added, pays, *front);
+                if let Some(visit) = visit {
+                    visit.log(status, parameters, id);
+                }
+                Ok(response)
+            }
+            // A front has its own way to say so, and knows more.
+            Err(code) if *front => Err(code),
+            Err(code) => {
+                let status = refused(&code);
+                eprintln!(r#"{{"level":"error","message":"no answer: {code:?}","request_id":"{id}"}}"#);
+                added.extend([("content-type", "application/json".to_owned()), (REQUEST_ID, id.clone())]);
+                Ok(told(visit, id, status, &added, Some(error_body(status))))
+            }
+        }
     }
+}
+
+/// An answer of the gate's own, in the log where the gate keeps one.
+fn told(visit: Option<Visit>, id: String, status: u16, headers: &[Header], body: Option<String>) -> Response {
+    if let Some(visit) = visit {
+        visit.log(status, String::new(), id);
+    }
+    answer(status, headers, body)
+}
+
+fn refusal_headers(refusal: &Refusal) -> Vec<Header> {
+    let mut headers = Vec::new();
+    if refusal.status == 401 {
+        headers.push(("www-authenticate", "Bearer".to_owned()));
+    }
+    if let Some(wait_ms) = refusal.wait_ms {
+        headers.push(("retry-after", wait_ms.div_ceil(1000).to_string()));
+        headers.push(("retry-after-ms", wait_ms.to_string()));
+    }
+    headers
+}
+
+/// OpenAI's three headers for each limit.
+fn standing_headers(standings: &[Standing]) -> Vec<Header> {
+    let names = |unit| match unit {
+        limits::Unit::Requests => {
+            ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]
+        }
+        limits::Unit::Tokens => {
+            ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]
+        }
+        limits::Unit::Pictures => {
+            ["x-ratelimit-limit-pictures", "x-ratelimit-remaining-pictures", "x-ratelimit-reset-pictures"]
+        }
+    };
+    let headers = standings.iter().flat_map(|Standing { unit, limit, remaining, reset_ms }| {
+        let reset = if *reset_ms < 1000 { format!("{reset_ms}ms") } else { format!("{}s", reset_ms.div_ceil(1000)) };
+        names(*unit).into_iter().zip([limit.to_string(), remaining.to_string(), reset])
+    });
+    headers.collect()
 }
 
 /// What the log needs of a request, kept until its answer is there.
@@ -123,7 +214,7 @@ impl Visit {
         Visit {
             started: Instant::now(),
             method: name(method),
-            path: log::path(&target).to_owned(),
+            path: routes::path(&target).to_owned(),
             user_agent: first(headers, "user-agent").unwrap_or_default(),
             // Clients can send this header themselves; the runtime's own comes last.
             client: headers.get("spin-client-addr").pop().and_then(|it| String::from_utf8(it).ok()).unwrap_or_default(),
@@ -149,11 +240,14 @@ fn first(headers: &Fields, name: &str) -> Option<String> {
     headers.get(name).into_iter().next().and_then(|value| String::from_utf8(value).ok())
 }
 
-/// The same request with its id in the headers, which are not to be changed where they are.
-fn named(request: Request, headers: &Fields, method: &Method, id: &str) -> Request {
+/// The same request with its id in the headers and without the client's key; they are not to be changed where they are.
+fn renewed(request: Request, headers: &Fields, method: &Method, id: &str) -> Request {
     let fields = headers.clone();
     // Some runtimes refuse requests that name the host twice: here and in the authority.
     let _ = fields.delete("host");
+    for name in CREDENTIALS {
+        let _ = fields.delete(name);
+    }
     let _ = fields.set(REQUEST_ID, &[id.as_bytes().to_vec()]);
     let (authority, scheme, target) = (request.get_authority(), request.get_scheme(), request.get_path_with_query());
     let (done, result) = wit_future::new(|| Ok(()));
@@ -168,26 +262,60 @@ fn named(request: Request, headers: &Fields, method: &Method, id: &str) -> Reque
     request
 }
 
-/// The same answer with more headers, and what the log is to say of it.
-fn dressed(response: Response, status: u16, added: &[cors::Header], front: bool) -> (String, Response) {
+/// The same answer with more headers, and what the log is to say of it. Who pays by the answer's cost is charged.
+fn dressed(
+    response: Response,
+    status: u16,
+    added: &[Header],
+    pays: Option<guard::Guest>,
+    front: bool,
+) -> (String, Response) {
     let fields = response.get_headers().clone();
     let mut parameters = String::new();
     if !front && let Ok(values) = fields.get_and_delete(LOG_PARAMETERS) {
         parameters = values.into_iter().next().and_then(|value| String::from_utf8(value).ok()).unwrap_or_default();
     }
+    let told = usage(&fields, front);
     for (name, value) in added {
         let value = value.as_bytes().to_vec();
         let _ = if *name == "vary" { fields.append(name, &value) } else { fields.set(name, &[value]) };
     }
     let (done, result) = wit_future::new(|| Ok(()));
-    let (body, trailers) = Response::consume_body(response, result);
+    let (body, mut trailers) = Response::consume_body(response, result);
     drop(done);
+    match (told, pays) {
+        (Some(usage), Some(guest)) => guest.pay(usage),
+        // It comes after the body, if at all.
+        (None, pays) if pays.is_some() || !front => {
+            let (to, passed) = wit_future::new(|| Ok(None));
+            let theirs = std::mem::replace(&mut trailers, passed);
+            spawn(async move {
+                let mut theirs = theirs.await;
+                if let Ok(Some(fields)) = &mut theirs {
+                    let mine = fields.clone();
+                    if let (Some(usage), Some(guest)) = (usage(&mine, front), &pays) {
+                        guest.pay(usage);
+                    }
+                    *fields = mine;
+                }
+                // Nobody may want them.
+                let _ = to.write(theirs).await;
+            });
+        }
+        _ => {}
+    }
     let (response, _sent) = Response::new(fields, Some(body), trailers);
     let _ = response.set_status_code(status);
     (parameters, response)
 }
 
-fn answer(status: u16, headers: &[cors::Header], body: Option<String>) -> Response {
+/// What the answer says that it cost; taken off where nobody in front does.
+fn usage(fields: &Fields, front: bool) -> Option<Usage> {
+    let values = if front { fields.get(LOG_USAGE) } else { fields.get_and_delete(LOG_USAGE).ok()? };
+    Usage::parse(values.first()?)
+}
+
+fn answer(status: u16, headers: &[Header], body: Option<String>) -> Response {
     let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
     let fields = Fields::from_list(&headers).unwrap_or_else(|_| Fields::new());
     let (done, trailers) = wit_future::new(|| Ok(None));

@@ -1,9 +1,9 @@
 //! What goes back: a status, the headers in one go, and a body that may still be coming.
 
-use hybrid_guest::types::Served;
+use hybrid_guest::types::{Served, Usage};
 use hybrid_guest::{bytes, time};
-use spin_sdk::wasip3::http::types::{Fields, Response};
-use spin_sdk::wasip3::wit_bindgen::StreamReader;
+use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Response};
+use spin_sdk::wasip3::wit_bindgen::{FutureReader, StreamReader};
 use spin_sdk::wasip3::{wit_future, wit_stream};
 
 use crate::input::Parameters;
@@ -16,6 +16,24 @@ pub(crate) struct Answer {
     status: u16,
     headers: Vec<(String, Vec<u8>)>,
     body: Body,
+    /// What it cost, as far as that is known before its body: ` pictures=1`.
+    cost: String,
+    /// What follows the body.
+    trailers: Option<Trailers>,
+}
+
+pub(crate) type Trailers = FutureReader<Result<Option<Fields>, ErrorCode>>;
+
+/// The header, or trailer, in which an answer tells whoever counts what it cost.
+const LOG_USAGE: &str = "x-log-usage";
+
+/// The trailers of an answer whose tokens were counted while it was sent.
+pub(crate) fn counted(usage: &Usage) -> Option<Fields> {
+    Fields::from_list(&[(LOG_USAGE.to_owned(), tokens(usage).trim_start().as_bytes().to_vec())]).ok()
+}
+
+fn tokens(usage: &Usage) -> String {
+    format!(" input_tokens={} output_tokens={}", usage.prompt_tokens, usage.completion_tokens)
 }
 
 enum Body {
@@ -27,19 +45,20 @@ enum Body {
 
 impl Answer {
     pub(crate) fn empty(status: u16) -> Answer {
-        Answer { status, headers: Vec::with_capacity(4), body: Body::Empty }
+        Answer { status, headers: Vec::with_capacity(4), body: Body::Empty, cost: String::new(), trailers: None }
     }
 
     pub(crate) fn bytes(content_type: &str, bytes: Vec<u8>) -> Answer {
         let headers = Vec::with_capacity(10);
         let length = bytes.len().to_string();
-        let answer = Answer { status: 200, headers, body: Body::Bytes(bytes) };
+        let answer = Answer { status: 200, headers, body: Body::Bytes(bytes), cost: String::new(), trailers: None };
         answer.with("content-type", content_type).with("content-length", &length)
     }
 
     pub(crate) fn stream(content_type: &str, stream: StreamReader<u8>) -> Answer {
         let headers = Vec::with_capacity(10);
-        Answer { status: 200, headers, body: Body::Stream(stream) }.with("content-type", content_type)
+        Answer { status: 200, headers, body: Body::Stream(stream), cost: String::new(), trailers: None }
+            .with("content-type", content_type)
     }
 
     /// In the form of those whose path it is.
@@ -84,9 +103,36 @@ impl Answer {
         if served.placeholder { answer.with("x-placeholder", "true") } else { answer }
     }
 
-    /// What the access log is to say.
-    pub(crate) fn logged(self, parameters: &Parameters) -> Answer {
-        self.with("x-log-parameters", &parameters.0)
+    /// What the access log is to say, and whoever counts: `what` was done, and what it cost.
+    pub(crate) fn logged(self, parameters: &Parameters, what: &str) -> Answer {
+        let usage = format!("{what}{}", self.cost);
+        self.with("x-log-parameters", &parameters.0).with(LOG_USAGE, &usage)
+    }
+
+    /// Where the model counts.
+    pub(crate) fn tokens(mut self, usage: Option<&Usage>) -> Answer {
+        if let Some(usage) = usage {
+            self.cost.push_str(&tokens(usage));
+        }
+        self
+    }
+
+    pub(crate) fn pictures(mut self, count: usize) -> Answer {
+        self.cost.push_str(&format!(" pictures={count}"));
+        self
+    }
+
+    /// A recording that was listened to, where the model says how long it is.
+    pub(crate) fn heard(mut self, seconds: Option<f64>) -> Answer {
+        if let Some(seconds) = seconds.filter(|seconds| *seconds >= 0.0) {
+            self.cost.push_str(&format!(" audio_ms={:.0}", seconds * 1000.0));
+        }
+        self
+    }
+
+    pub(crate) fn followed_by(mut self, trailers: Trailers) -> Answer {
+        self.trailers = Some(trailers);
+        self
     }
 
     /// The same without its body, as HEAD asks for it.
@@ -97,8 +143,11 @@ impl Answer {
 
     pub(crate) fn into_response(self) -> Response {
         let fields = Fields::from_list(&self.headers).expect("our names and checked values are headers");
-        let (done, trailers) = wit_future::new(|| Ok(None));
-        drop(done);
+        let trailers = self.trailers.unwrap_or_else(|| {
+            let (done, trailers) = wit_future::new(|| Ok(None));
+            drop(done);
+            trailers
+        });
         let body = match self.body {
             Body::Empty => None,
             Body::Stream(stream) => Some(stream),

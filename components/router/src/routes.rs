@@ -30,6 +30,22 @@ pub(crate) enum Endpoint {
     OpenAi(v1::Endpoint),
 }
 
+impl Endpoint {
+    /// Whose work it is, and OpenTelemetry's word for that, for whoever counts.
+    pub(crate) fn work(self) -> &'static str {
+        use v1::Endpoint as OpenAi;
+        match self {
+            Endpoint::Image | Endpoint::OpenAi(OpenAi::Images) => "capability=image operation=image_generation",
+            Endpoint::EditImage | Endpoint::OpenAi(OpenAi::ImageEdits) => "capability=image-edit operation=image_edit",
+            Endpoint::Tts | Endpoint::OpenAi(OpenAi::Speech) => "capability=tts operation=text_to_speech",
+            Endpoint::Stt | Endpoint::OpenAi(OpenAi::Transcriptions) => "capability=stt operation=speech_to_text",
+            Endpoint::OpenAi(OpenAi::Completions) => "capability=llm operation=text_completion",
+            Endpoint::Llm | Endpoint::OpenAi(OpenAi::Chat) => "capability=llm operation=chat",
+            Endpoint::Embedding | Endpoint::OpenAi(OpenAi::Embeddings) => "capability=embedding operation=embeddings",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Page(Page),

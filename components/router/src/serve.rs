@@ -74,7 +74,7 @@ async fn image(visit: Visit<'_>) -> Result<Answer, Refusal> {
     let input = checked(input::image::parse(&body, limits), wrong)?;
     *parameters = input.parameters();
     let picture = images::generate(input.prompt, input.model, control).await?;
-    Ok(Answer::stream("image/png", picture.image.body).by(&picture.served))
+    Ok(Answer::stream("image/png", picture.image.body).by(&picture.served).pictures(1))
 }
 
 async fn edit(visit: Visit<'_>) -> Result<Answer, Refusal> {
@@ -108,7 +108,7 @@ async fn edit(visit: Visit<'_>) -> Result<Answer, Refusal> {
     };
     drop(body);
     let picture = image_edit::edit(change, control).await?;
-    Ok(Answer::stream("image/png", picture.image.body).by(&picture.served))
+    Ok(Answer::stream("image/png", picture.image.body).by(&picture.served).pictures(1))
 }
 
 fn picture(picture: Picture, body: &Rc<Vec<u8>>) -> StreamReader<u8> {
@@ -179,7 +179,7 @@ async fn stt(visit: Visit<'_>) -> Result<Answer, Refusal> {
         duration: found.duration,
         segments: found.segments.iter().map(|it| (it.start, it.end, it.text.as_str())).collect(),
     };
-    Ok(Answer::bytes(JSON, output::transcript(&transcript, &found.served)).by(&found.served))
+    Ok(Answer::bytes(JSON, output::transcript(&transcript, &found.served)).by(&found.served).heard(found.duration))
 }
 
 async fn embedding(visit: Visit<'_>) -> Result<Answer, Refusal> {
@@ -219,7 +219,8 @@ async fn llm(visit: Visit<'_>) -> Result<Answer, Refusal> {
     *parameters = input.parameters();
     if !input.stream {
         let answer = chats::complete(input.conversation, input.model, control).await?;
-        return Ok(Answer::bytes(JSON, output::completion(&answer.completion, &answer.served)).by(&answer.served));
+        let body = output::completion(&answer.completion, &answer.served);
+        return Ok(Answer::bytes(JSON, body).by(&answer.served).tokens(answer.completion.usage.as_ref()));
     }
     let tokens = chats::complete_stream(input.conversation, input.model, control);
     stream::answer(tokens, output::Events::default()).await

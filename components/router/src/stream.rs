@@ -13,10 +13,11 @@ use std::task::Poll;
 use hybrid_guest::settings;
 use hybrid_guest::types::{Error, Served, Token, Usage};
 use spin_sdk::wasip3::clocks::monotonic_clock;
-use spin_sdk::wasip3::wit_bindgen::{StreamReader, StreamResult, StreamWriter, spawn};
-use spin_sdk::wasip3::wit_stream;
+use spin_sdk::wasip3::http::types::{ErrorCode, Fields};
+use spin_sdk::wasip3::wit_bindgen::{FutureWriter, StreamReader, StreamResult, StreamWriter, spawn};
+use spin_sdk::wasip3::{wit_future, wit_stream};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, counted};
 use crate::bindings::hybrid::llm::llm::AnswerTokens;
 use crate::refusal::Refusal;
 
@@ -41,6 +42,8 @@ pub(crate) trait Dialect: 'static {
     fn failed(&mut self, refusal: &Refusal, out: &mut Vec<u8>);
 }
 
+/// Where the answer's cost goes once it is known.
+type Cost = FutureWriter<Result<Option<Fields>, ErrorCode>>;
 type Asked = Pin<Box<dyn Future<Output = Result<AnswerTokens, Error>>>>;
 
 /// Waits for the first piece, and answers with all of them.
@@ -51,20 +54,21 @@ pub(crate) async fn answer(
     let mut asked: Asked = Box::pin(asked);
     let first = or_timer(asked.as_mut(), pin!(keep_alive())).await;
     let (to, from) = wit_stream::new();
-    let answer = Answer::stream("text/event-stream", from).with("cache-control", "no-cache");
+    let (cost, trailers) = wit_future::new(|| Ok(None));
+    let answer = Answer::stream("text/event-stream", from).with("cache-control", "no-cache").followed_by(trailers);
     let Some(first) = first else {
-        spawn(late(asked, dialect, to));
+        spawn(late(asked, dialect, to, cost));
         return Ok(answer);
     };
     let AnswerTokens { tokens, served } = first?;
     let answer = answer.by(&served);
     dialect.served(served);
-    spawn(events(tokens, dialect, to));
+    spawn(events(tokens, dialect, to, cost));
     Ok(answer)
 }
 
 /// What has begun without a first piece.
-async fn late(mut asked: Asked, mut dialect: impl Dialect, mut to: StreamWriter<u8>) {
+async fn late(mut asked: Asked, mut dialect: impl Dialect, mut to: StreamWriter<u8>, cost: Cost) {
     loop {
         // What comes back unsent, nobody wants; who is asked is told by our leaving.
         if !to.write_all(KEEP_ALIVE.to_vec()).await.is_empty() {
@@ -74,7 +78,7 @@ async fn late(mut asked: Asked, mut dialect: impl Dialect, mut to: StreamWriter<
             None => {}
             Some(Ok(AnswerTokens { tokens, served })) => {
                 dialect.served(served);
-                return events(tokens, dialect, to).await;
+                return events(tokens, dialect, to, cost).await;
             }
             Some(Err(error)) => return fail(error.into(), &mut dialect, Vec::new(), to).await,
         }
@@ -88,7 +92,7 @@ async fn fail(refusal: Refusal, dialect: &mut impl Dialect, mut out: Vec<u8>, mu
 }
 
 /// Tokens as events, as they come. The last one tells that the answer is whole, or what went wrong.
-async fn events(mut tokens: StreamReader<Token>, mut dialect: impl Dialect, mut to: StreamWriter<u8>) {
+async fn events(mut tokens: StreamReader<Token>, mut dialect: impl Dialect, mut to: StreamWriter<u8>, cost: Cost) {
     let (mut finished, mut usage) = (None, None);
     // One timer for many tokens: each costs a call into the runtime.
     let (mut tick, mut quiet) = (pin!(keep_alive()), false);
@@ -127,6 +131,11 @@ async fn events(mut tokens: StreamReader<Token>, mut dialect: impl Dialect, mut 
         // The client may have gone: then the model is told by our dropping its tokens.
         let gone = !out.is_empty() && !to.write_all(out).await.is_empty();
         if over || gone {
+            // Whoever counts reads it after the body; who has left is not waited for.
+            if let (Some(usage), false) = (&usage, gone) {
+                drop(to);
+                let _ = cost.write(Ok(counted(usage))).await;
+            }
             return;
         }
     }

@@ -81,7 +81,7 @@ pub(super) async fn other_origins_may_call(house: &House<'_>) -> Result<()> {
     }
     ensure!(fine.header("access-control-allow-credentials") == "true", "credentials are not allowed");
     let exposed = fine.header("access-control-expose-headers").to_lowercase();
-    for header in ["x-request-id", "x-model", "x-placeholder"] {
+    for header in ["x-request-id", "x-model", "x-placeholder", "x-ratelimit-remaining-requests", "retry-after-ms"] {
         ensure!(exposed.contains(header), "`{header}` is not exposed: {exposed}");
     }
     Ok(())
@@ -91,7 +91,7 @@ pub(super) async fn preflights_are_answered(house: &House<'_>) -> Result<()> {
     let headers = [
         ("origin", "https://app.example"),
         ("access-control-request-method", "POST"),
-        ("access-control-request-headers", "content-type, authorization"),
+        ("access-control-request-headers", "content-type, authorization, x-stainless-lang, x-somebody-else"),
     ];
     for (_, path) in ROUTES {
         let reply = house.send("OPTIONS", path, &headers, "").await?;
@@ -102,9 +102,14 @@ pub(super) async fn preflights_are_answered(house: &House<'_>) -> Result<()> {
             ensure!(methods.contains(method), "OPTIONS {path} allows {methods}");
         }
         let names = reply.header("access-control-allow-headers").to_lowercase();
-        for name in ["content-type", "authorization"] {
-            ensure!(names.contains(name), "OPTIONS {path} allows {names}");
+        let ours =
+            ["x-api-key", "x-fallback", "x-timeout-ms", "idempotency-key", "prefer", "last-event-id", "traceparent"];
+        // OpenAI's own client adds names of its own in browsers.
+        for name in ["content-type", "authorization", "x-stainless-lang"].iter().chain(&ours) {
+            ensure!(names.contains(name), "OPTIONS {path} allows {names}, without {name}");
         }
+        ensure!(!names.contains('*') && !names.contains("x-somebody-else"), "OPTIONS {path} allows {names}");
+        ensure!(reply.header("vary").to_lowercase().contains("origin"), "OPTIONS {path}: `vary` lacks `origin`");
     }
     Ok(())
 }

@@ -3,6 +3,9 @@
 /// The settings there are; only these are listed, for an environment holds much that is nobody's business.
 const SETTINGS: &[&str] = &[
     "access_log",
+    "address_pictures_per_minute",
+    "address_requests_per_minute",
+    "address_tokens_per_minute",
     "allowed_origins",
     "attempt_timeout_ms",
     "breaker_failures",
@@ -12,6 +15,10 @@ const SETTINGS: &[&str] = &[
     "hf_base_url",
     "hf_hub_url",
     "local_after_failure",
+    "key_pictures_per_minute",
+    "key_requests_per_minute",
+    "key_tokens_per_minute",
+    "limit_lease",
     "max_embedding_chars",
     "max_llm_chars",
     "max_llm_messages",
@@ -24,6 +31,7 @@ const SETTINGS: &[&str] = &[
     "models",
     "not_served_ms",
     "poll_ms",
+    "require_key",
     "retry_attempts",
     "retry_initial_ms",
     "retry_max_ms",

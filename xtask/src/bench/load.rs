@@ -37,10 +37,10 @@ pub(super) struct Load {
 
 impl Load {
     /// Runs the load in a process of its own.
-    pub(super) fn run(address: &str, connections: usize, seconds: f64, way: Way) -> anyhow::Result<Load> {
+    pub(super) fn run(address: &str, key: &str, connections: usize, seconds: f64, way: Way) -> anyhow::Result<Load> {
         let way = if way == Way::Stream { "stream" } else { "whole" };
         let output = Command::new(std::env::current_exe()?)
-            .args(["bench-load", address, &connections.to_string(), &seconds.to_string(), way])
+            .args(["bench-load", address, &connections.to_string(), &seconds.to_string(), way, key])
             .output()
             .context("starting the load")?;
         ensure!(output.status.success(), "the load failed: {}", String::from_utf8_lossy(&output.stderr));
@@ -49,42 +49,42 @@ impl Load {
 }
 
 /// One request, to see that the server answers from the stand-in.
-pub(super) fn probe(address: &str) -> anyhow::Result<()> {
+pub(super) fn probe(address: &str, key: &str) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut sender = connect(address).await?;
         for _ in 0..3 {
-            ask(&mut sender, address, Way::Whole).await?;
+            ask(&mut sender, address, key, Way::Whole).await?;
         }
         Ok(())
     })
 }
 
-/// `xtask bench-load ADDRESS CONNECTIONS SECONDS WAY`: prints what it found as JSON.
+/// `xtask bench-load ADDRESS CONNECTIONS SECONDS WAY KEY`: prints what it found as JSON.
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let [address, connections, seconds, way] = arguments else {
-        bail!("usage: bench-load ADDRESS CONNECTIONS SECONDS whole|stream")
+    let [address, connections, seconds, way, key] = arguments else {
+        bail!("usage: bench-load ADDRESS CONNECTIONS SECONDS whole|stream KEY")
     };
     let way = if way == "stream" { Way::Stream } else { Way::Whole };
     let (connections, seconds): (usize, f64) = (connections.parse()?, seconds.parse()?);
     // One thread: the load takes no more from the server than it must.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let load = runtime.block_on(drive(address, connections, Duration::from_secs_f64(seconds), way))?;
+    let load = runtime.block_on(drive(address, key, connections, Duration::from_secs_f64(seconds), way))?;
     println!("{}", serde_json::to_string(&load)?);
     Ok(())
 }
 
-async fn drive(address: &str, connections: usize, length: Duration, way: Way) -> anyhow::Result<Load> {
+async fn drive(address: &str, key: &str, connections: usize, length: Duration, way: Way) -> anyhow::Result<Load> {
     let started = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..connections {
-        let address = address.to_owned();
+        let (address, key) = (address.to_owned(), key.to_owned());
         tasks.spawn(async move {
             let mut sender = connect(&address).await?;
             let mut times = Vec::new();
             while started.elapsed() < length {
                 let asked = Instant::now();
-                let answered = ask(&mut sender, &address, way).await?;
+                let answered = ask(&mut sender, &address, &key, way).await?;
                 times.push(u32::try_from((answered - asked).as_micros()).unwrap_or(u32::MAX));
             }
             anyhow::Ok(times)
@@ -112,7 +112,7 @@ async fn connect(address: &str) -> anyhow::Result<Sender> {
 }
 
 /// When the answer was there, or its first piece.
-async fn ask(sender: &mut Sender, address: &str, way: Way) -> anyhow::Result<Instant> {
+async fn ask(sender: &mut Sender, address: &str, key: &str, way: Way) -> anyhow::Result<Instant> {
     // A server may close a connection between requests.
     if sender.ready().await.is_err() {
         *sender = connect(address).await?;
@@ -124,6 +124,8 @@ async fn ask(sender: &mut Sender, address: &str, way: Way) -> anyhow::Result<Ins
     let request = Request::post("/llm")
         .header("host", address)
         .header("content-type", "application/json")
+        // Only one of the servers asks for it.
+        .header("authorization", format!("Bearer {key}"))
         .body(Full::new(body))?;
     let response = sender.send_request(request).await.context("no answer")?;
     let status = response.status();

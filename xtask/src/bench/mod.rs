@@ -1,7 +1,7 @@
 //! `bench`: what a request costs, beside the least it could cost.
 //!
-//! Three servers answer POST /llm from the same stand-in, which costs nothing: a native reverse proxy, our host, and the
-//! composed file under our host. Each is a process of its own, and so are the stand-in and the load. CPU is the server's
+//! Four servers answer POST /llm from the same stand-in, which costs nothing: a native reverse proxy, our host, the same
+//! where every request needs a key and counts for two limits, and the composed file under our host. Each is a process of its own, and so are the stand-in and the load. CPU is the server's
 //! user and system time; on a machine shared with others it is the figure to trust. Ratios are to the proxy of the same
 //! run.
 
@@ -57,14 +57,20 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     let start = |name, program: &Path, arguments: &[&str]| Server::start(name, program, arguments, &environment);
     let listen = ["--listen", "127.0.0.1:0"];
     let composed = composed.to_string_lossy();
+    let data = tree::target().join("bench-data");
+    let key = made_key(&host, &data)?;
+    let data = data.to_string_lossy();
+    let mut closed = environment.to_vec();
+    closed.extend([("HYBRID_DATA_DIR", data.as_ref()), ("HYBRID_STORE", "file")]);
     let servers = [
         start("native proxy", &ourselves, &["bench-proxy", &upstream])?,
         start("our host", &host, &["serve", listen[0], listen[1]])?,
+        Server::start("keys, limits", &host, &["serve", listen[0], listen[1]], &closed)?,
         start("composed file", &host, &["serve", &composed, listen[0], listen[1]])?,
     ];
     let mut answering = Vec::new();
     for server in &servers {
-        match load::probe(&server.address) {
+        match load::probe(&server.address, &key) {
             Ok(()) => answering.push(server),
             Err(error) => println!("{} is left out: {error:#}", server.name),
         }
@@ -72,25 +78,55 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     ensure!(answering.len() > 1, "there is nothing to compare");
     for connections in CONNECTIONS {
         println!("\nPOST /llm, {connections} connections, {ROUNDS} rounds of {seconds} s, medians");
-        table(&answering, &measured(&answering, connections, seconds, Way::Whole)?);
+        let figures = measured(&answering, &key, connections, seconds, Way::Whole)?;
+        table(&answering, &figures);
+        price(&answering, &figures);
     }
     println!("\nPOST /llm streamed, 1 connection, the same; the times are those to the first piece");
-    table(&answering, &measured(&answering, 1, seconds, Way::Stream)?);
+    table(&answering, &measured(&answering, &key, 1, seconds, Way::Stream)?);
     ensure!(answering.len() == servers.len(), "not all servers could be measured");
     Ok(())
 }
 
+/// A key with limits that the load never reaches, in a store of its own.
+fn made_key(host: &Path, data: &Path) -> anyhow::Result<String> {
+    let _ = std::fs::remove_file(data.join("state.redb"));
+    let most = u32::MAX.to_string();
+    let output = std::process::Command::new(host)
+        .args(["key", "create", "bench", "--requests-per-minute", &most, "--tokens-per-minute", &most])
+        .env("HYBRID_DATA_DIR", data)
+        .env("HYBRID_STORE", "file")
+        .output()
+        .context("making a key")?;
+    ensure!(output.status.success(), "no key was made: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// What the check of a key, two limits and their headers cost.
+fn price(servers: &[&Server], figures: &[Figures]) {
+    let of = |name| servers.iter().zip(figures).find(|(server, _)| server.name == name).map(|(_, one)| one.cpu_us);
+    if let (Some(bare), Some(closed)) = (of("our host"), of("keys, limits")) {
+        println!("a key and its limits: {:+.1} % CPU per request", (closed / bare - 1.0) * 100.0);
+    }
+}
+
 /// A median for each server, in their order.
-fn measured(servers: &[&Server], connections: usize, seconds: f64, way: Way) -> anyhow::Result<Vec<Figures>> {
+fn measured(
+    servers: &[&Server],
+    key: &str,
+    connections: usize,
+    seconds: f64,
+    way: Way,
+) -> anyhow::Result<Vec<Figures>> {
     let mut found: Vec<Vec<Figures>> = vec![Vec::new(); servers.len()];
     for round in 0..ROUNDS {
         for turn in 0..servers.len() {
             // Another one begins each round, so that a noisy moment does not always meet the same one.
             let index = (turn + round) % servers.len();
             let server = servers[index];
-            Load::run(&server.address, connections, (seconds / 4.0).min(1.5), way)?;
+            Load::run(&server.address, key, connections, (seconds / 4.0).min(1.5), way)?;
             let before = server.cpu_us()?;
-            let load = Load::run(&server.address, connections, seconds, way)?;
+            let load = Load::run(&server.address, key, connections, seconds, way)?;
             let cpu_us = (server.cpu_us()? - before) / load.requests as f64;
             found[index].push(Figures {
                 per_second: load.requests as f64 / load.seconds,

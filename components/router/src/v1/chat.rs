@@ -23,7 +23,9 @@ pub(crate) async fn answer(visit: Visit<'_>) -> Result<Answer, Refusal> {
         return stream::answer(chats::complete_stream(input.conversation, input.model, control), dialect).await;
     }
     let answer = chats::complete(input.conversation, input.model, control).await?;
-    Ok(Answer::bytes(JSON, whole(&id, now(), &answer.completion, &answer.served)).by(&answer.served))
+    Ok(Answer::bytes(JSON, whole(&id, now(), &answer.completion, &answer.served))
+        .by(&answer.served)
+        .tokens(answer.completion.usage.as_ref()))
 }
 
 fn whole(id: &str, created: u64, completion: &Completion, served: &Served) -> Vec<u8> {

@@ -24,7 +24,9 @@ pub(crate) async fn answer(visit: Visit<'_>) -> Result<Answer, Refusal> {
         return stream::answer(chats::complete_stream(input.conversation, input.model, control), dialect).await;
     }
     let answer = chats::complete(input.conversation, input.model, control).await?;
-    Ok(Answer::bytes(JSON, whole(&id, &answer.completion, &answer.served)).by(&answer.served))
+    Ok(Answer::bytes(JSON, whole(&id, &answer.completion, &answer.served))
+        .by(&answer.served)
+        .tokens(answer.completion.usage.as_ref()))
 }
 
 fn begin(id: &str, served: &Served) -> String {

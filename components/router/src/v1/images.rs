@@ -188,7 +188,7 @@ pub(crate) async fn edit(visit: Visit<'_>) -> Result<Answer, Refusal> {
 
 fn pictures(drawn: Vec<Drawn>, urls: bool) -> Answer {
     let (to, from) = wit_stream::new();
-    let mut answer = Answer::stream(JSON, from);
+    let mut answer = Answer::stream(JSON, from).pictures(drawn.len());
     if let Some((_, served)) = drawn.last() {
         let attempts = drawn.iter().map(|(_, served)| served.attempts).sum();
         answer = answer.by(&Served { attempts, ..served.clone() });

@@ -132,7 +132,7 @@ pub(crate) async fn answer(visit: Visit<'_>) -> Result<Answer, Refusal> {
             }
         }
     };
-    Ok(answer.by(&found.served))
+    Ok(answer.by(&found.served).heard(found.duration))
 }
 
 /// Start and end in seconds, and what is said between.

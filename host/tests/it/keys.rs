@@ -1,0 +1,155 @@
+//! API keys and limits, with the components that enforce them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use hybrid_ai::keys::{self, Wanted};
+
+use crate::house::{Answer, Folder, House, assert_uniform, root};
+
+/// The built components; `cargo xtask test` builds them before.
+pub fn built() -> std::path::PathBuf {
+    let dir = root().join("target/components");
+    assert!(dir.is_dir(), "no components in {}: run `cargo xtask components`", dir.display());
+    dir
+}
+
+pub fn wanted(name: &str, limits: &[(&str, u32)]) -> Wanted {
+    let limits = limits.iter().map(|(limit, most)| ((*limit).to_owned(), *most)).collect::<BTreeMap<_, _>>();
+    Wanted { name: name.to_owned(), limits, ..Wanted::default() }
+}
+
+pub async fn ask(house: &House, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = Request::post(format!("{}{path}", house.base)).header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let body = r#"{"messages":[{"role":"user","content":"hello"}],"model":"local/echo"}"#;
+    house.send(request.body(Full::new(Bytes::from_static(body.as_bytes()))).expect("a request")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_door_is_open_until_a_key_is_made_and_never_again() {
+    let house = House::of(&built(), "store = \"memory\"").await;
+    assert_eq!(ask(&house, "/llm", &[]).await.status, StatusCode::OK);
+    let (key, record) = keys::create(house.registry.stores(), wanted("one", &[])).await.expect("a key");
+    let refused = ask(&house, "/llm", &[]).await;
+    assert_eq!(
+        (refused.status, &refused.headers["www-authenticate"]),
+        (StatusCode::UNAUTHORIZED, &"Bearer".parse().expect("a value"))
+    );
+    assert_uniform(&refused, "unauthorized");
+    assert_eq!(ask(&house, "/v1/chat/completions", &[]).await.json()["error"]["code"], "invalid_api_key");
+    assert_eq!(house.get("/health").await.status, StatusCode::OK);
+    let bearer = format!("Bearer {key}");
+    for header in [("authorization", bearer.as_str()), ("x-api-key", key.as_str())] {
+        let answer = ask(&house, "/llm", &[header]).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("x-log-")), "{:?}", answer.headers);
+    }
+    keys::revoke(house.registry.stores(), &record.id).await.expect("revoked");
+    // What is known of a key is asked again after a second.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    for headers in [&[("x-api-key", key.as_str())][..], &[]] {
+        assert_eq!(ask(&house, "/llm", headers).await.status, StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_outlast_the_host_in_a_file() {
+    let data = Folder::new();
+    let environment = [("HYBRID_DATA_DIR", data.path().to_str().expect("a path"))];
+    let house = House::with_environment(&built(), "store = \"file\"", &environment).await;
+    let (key, _) = keys::create(house.registry.stores(), wanted("one", &[])).await.expect("a key");
+    let stores = std::sync::Arc::downgrade(house.registry.stores());
+    drop(house);
+    // The file is free once the host's last task has ended.
+    for _ in 0..200 {
+        if stores.strong_count() == 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let house = House::with_environment(&built(), "", &environment).await;
+    assert_eq!(house.registry.stores().place(), "file");
+    assert_eq!(ask(&house, "/llm", &[]).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(&house, "/llm", &[("x-api-key", &key)]).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_opens_what_its_scopes_name() {
+    let house = House::of(&built(), "store = \"memory\"").await;
+    let scoped = Wanted { scopes: Some(vec!["tts".into()]), ..wanted("voice", &[]) };
+    let (key, _) = keys::create(house.registry.stores(), scoped).await.expect("a key");
+    let refused = ask(&house, "/llm", &[("x-api-key", &key)]).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert_uniform(&refused, "forbidden");
+    // The body is for another capability; that the door lets it through is what counts.
+    assert_eq!(ask(&house, "/tts", &[("x-api-key", &key)]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_told_and_enforced() {
+    let house = House::of(&built(), "store = \"memory\"").await;
+    let limits = [("requests_per_minute", 3)];
+    let (key, _) = keys::create(house.registry.stores(), wanted("three", &limits)).await.expect("a key");
+    for remaining in ["2", "1", "0"] {
+        let answer = ask(&house, "/llm", &[("x-api-key", &key)]).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.headers["x-ratelimit-limit-requests"], "3");
+        assert_eq!(answer.headers["x-ratelimit-remaining-requests"], remaining);
+        assert!(answer.headers.contains_key("x-ratelimit-reset-requests"));
+    }
+    // A page must be able to read why it is refused.
+    let refused = ask(&house, "/llm", &[("x-api-key", &key), ("origin", "https://app.example")]).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_uniform(&refused, "rate_limited");
+    assert_eq!(refused.headers["access-control-allow-origin"], "https://app.example");
+    let header = |name: &str| refused.headers[name].to_str().expect("text").parse::<u64>().expect("a number");
+    assert!((50..=61).contains(&header("retry-after")), "{}", header("retry-after"));
+    assert!(header("retry-after-ms").div_ceil(1000) == header("retry-after"));
+    let openai = ask(&house, "/v1/chat/completions", &[("x-api-key", &key)]).await;
+    assert_eq!(openai.json()["error"]["code"], "rate_limit_exceeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_has_its_own_limit() {
+    let settings = "store = \"memory\"\n[settings]\naddress_requests_per_minute = 2\n";
+    let house = House::of(&built(), settings).await;
+    for status in [StatusCode::OK, StatusCode::OK, StatusCode::TOO_MANY_REQUESTS] {
+        assert_eq!(ask(&house, "/llm", &[]).await.status, status);
+    }
+    // What costs nothing is not counted.
+    assert_eq!(house.get("/health").await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_named_origins_are_let_in() {
+    let house =
+        House::with_environment(&built(), "", &[("ALLOWED_ORIGINS", "https://app.example, http://localhost:8081")])
+            .await;
+    for (origin, allowed) in [
+        ("https://app.example", true),
+        ("http://localhost:8081", true),
+        ("https://app.example.evil", false),
+        ("http://app.example", false),
+        ("null", false),
+    ] {
+        for method in ["OPTIONS", "GET"] {
+            let request = Request::builder()
+                .method(method)
+                .uri(format!("{}/health", house.base))
+                .header("origin", origin)
+                .header("access-control-request-method", "DELETE")
+                .body(Full::default())
+                .expect("a request");
+            let answer = house.send(request).await;
+            let given = answer.headers.get("access-control-allow-origin").map(|it| it.to_str().expect("text"));
+            assert_eq!(given, allowed.then_some(origin), "{method} {origin}");
+            assert_eq!(answer.headers.contains_key("access-control-allow-credentials"), allowed, "{method} {origin}");
+            assert_eq!(answer.headers["vary"], "origin", "{method} {origin}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Several hosts, one Redis: a real one.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use http::StatusCode;
+use hybrid_ai::keys;
+
+use crate::house::{Folder, House};
+use crate::keys::{ask, built, wanted};
+
+/// A Redis of this test's own, which forgets everything when it ends.
+struct Redis {
+    process: Child,
+    port: u16,
+    folder: Folder,
+}
+
+impl Redis {
+    fn start() -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = free.local_addr().expect("an address").port();
+        drop(free);
+        let folder = Folder::new();
+        Self { process: Self::run(port, &folder), port, folder }
+    }
+
+    fn run(port: u16, folder: &Folder) -> Child {
+        let process = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()])
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed");
+        for _ in 0..200 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return process;
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        panic!("Redis does not listen");
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+    }
+
+    fn again(&mut self) {
+        self.process = Self::run(self.port, &self.folder);
+    }
+
+    async fn host(&self) -> House {
+        let house = House::of(&built(), &format!("store = \"redis://127.0.0.1:{}\"", self.port)).await;
+        assert_eq!(house.registry.stores().shared().map(|(is_up, _)| is_up), Some(true));
+        house
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..400 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not within 20 s: {what}");
+}
+
+/// How many of so many requests are let in; all of them are answered.
+async fn let_in(houses: &[&House], key: &str, count: usize) -> usize {
+    let answers = futures::stream::iter(0..count).map(|number| {
+        let house = houses[number % houses.len()];
+        async move { ask(house, "/nothing", &[("x-api-key", key)]).await.status }
+    });
+    let statuses: Vec<StatusCode> = answers.buffer_unordered(24).collect().await;
+    let (fine, refused): (Vec<_>, Vec<_>) = statuses.into_iter().partition(|status| *status == StatusCode::NOT_FOUND);
+    assert!(refused.iter().all(|status| *status == StatusCode::TOO_MANY_REQUESTS), "{refused:?}");
+    fine.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hosts_enforce_one_limit_and_outlive_their_redis() {
+    let mut redis = Redis::start();
+    let (one, other) = (redis.host().await, redis.host().await);
+    let stores = one.registry.stores();
+    let (key, _) = keys::create(stores, wanted("shared", &[("requests_per_minute", 1000)])).await.expect("a key");
+    let (free, _) = keys::create(stores, wanted("free", &[])).await.expect("a key");
+    // The other host looks again after a second at the latest.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let fine = let_in(&[&one, &other], &key, 1500).await;
+    assert!((980..=1020).contains(&fine), "{fine} of 1000 were let in");
+    assert_eq!(let_in(&[&one, &other], &free, 20).await, 20);
+
+    redis.kill();
+    assert_eq!(let_in(&[&one, &other], &free, 60).await, 60, "service goes on without Redis");
+    assert_eq!(let_in(&[&one, &other], &key, 20).await, 0, "what was counted before still counts");
+    until("both hosts notice", || {
+        [&one, &other]
+            .iter()
+            .all(|house| house.registry.stores().shared().is_some_and(|(is_up, lost)| !is_up && lost > 0))
+    })
+    .await;
+
+    redis.again();
+    until("both hosts are back", || {
+        [&one, &other].iter().all(|house| house.registry.stores().shared().is_some_and(|(is_up, _)| is_up))
+    })
+    .await;
+    // It came back empty, and got the keys from those who knew them.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(let_in(&[&one, &other], &free, 60).await, 60);
+    assert_eq!(ask(&one, "/llm", &[]).await.status, StatusCode::UNAUTHORIZED);
+}
