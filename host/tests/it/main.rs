@@ -13,3 +13,4 @@ mod reload;
 mod reuse;
 mod shutdown;
 mod trap;
+mod weights;
