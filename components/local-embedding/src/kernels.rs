@@ -48,7 +48,7 @@ impl Quantised {
             let own = self.values[group..][..GROUP * width].as_chunks_mut::<CHUNK>().0.iter_mut();
             for (own, values) in own.skip(place).step_by(GROUP).zip(row.as_chunks::<CHUNK>().0) {
                 for (own, value) in own.iter_mut().zip(values) {
-                    *own = ((value * inverse + ROUND) - ROUND) as i32 as i16;
+                    *own = integer(value * inverse) as i16;
                 }
             }
         }
@@ -87,12 +87,38 @@ impl Quantised {
 }
 
 /// Weights of 12 bits from their upper 8 and lower 4.
+#[cfg(not(target_arch = "wasm32"))]
 fn widen(high: &[i8], low: &[u8], to: &mut [i16]) {
     let blocks = high.as_chunks::<BLOCK>().0.iter().zip(low.as_chunks::<{ BLOCK / 2 }>().0);
     for ((high, low), to) in blocks.zip(to.as_chunks_mut::<BLOCK>().0) {
         for at in 0..BLOCK / 2 {
             to[at] = i16::from(high[at]) << 4 | i16::from(low[at] & 15);
             to[at + BLOCK / 2] = i16::from(high[at + BLOCK / 2]) << 4 | i16::from(low[at] >> 4);
+        }
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "128 bits are loaded and stored by address")]
+fn widen(high: &[i8], low: &[u8], to: &mut [i16]) {
+    use std::arch::wasm32::{i8x16_shuffle, i16x8_shl, i16x8_shr, u8x16_splat, v128, v128_and, v128_load, v128_store};
+
+    let upper = u8x16_splat(0xf0);
+    let blocks = high.as_chunks::<BLOCK>().0.iter().zip(low.as_chunks::<{ BLOCK / 2 }>().0);
+    for ((high, low), to) in blocks.zip(to.as_chunks_mut::<BLOCK>().0) {
+        // SAFETY: a block is 32 bytes, 16 bytes and 64 bytes; a v128 may lie anywhere.
+        unsafe {
+            let low = v128_load(low.as_ptr().cast());
+            let halves = [v128_and(i16x8_shl(low, 4), upper), v128_and(low, upper)];
+            let (high, to) = (high.as_ptr().cast::<v128>(), to.as_mut_ptr().cast::<v128>());
+            for (at, low) in halves.into_iter().enumerate() {
+                let high = v128_load(high.add(at));
+                // Sixteen times the weight: its lower byte, then its upper.
+                let first = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(low, high);
+                let second = i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(low, high);
+                v128_store(to.add(2 * at), i16x8_shr(first, 4));
+                v128_store(to.add(2 * at + 1), i16x8_shr(second, 4));
+            }
         }
     }
 }
@@ -130,11 +156,12 @@ fn span(first: &[i16], second: &[i16], values: &[i16]) -> [[Lanes; GROUP]; 2] {
 #[cfg(target_arch = "wasm32")]
 #[expect(unsafe_code, reason = "128 bits are loaded by address")]
 fn span(first: &[i16], second: &[i16], values: &[i16]) -> [[Lanes; GROUP]; 2] {
-    use std::arch::wasm32::{f32x4_convert_i32x4, i32x4_add, i32x4_dot_i16x8, i32x4_splat, v128, v128_load};
+    use std::arch::wasm32::{f32x4_convert_i32x4, i32x4_add, i32x4_dot_i16x8, i32x4_mul, i32x4_splat, v128, v128_load};
 
-    // Measured under wasmtime 48: its compiler does all loads of a turn first, so longer turns run out of registers; and a
-    // host that interrupts by epochs has the sums put aside after every turn, so shorter ones lose more there.
-    const STEPS: usize = 2;
+    // Measured under wasmtime 48: a host that interrupts by epochs has the sums put aside after every turn, so turns are long;
+    // and its compiler does all loads up to a branch first, so a long turn would run out of registers but for `never`.
+    const STEPS: usize = 4;
+    let never = std::hint::black_box(usize::MAX);
     let mut sums = [[i32x4_splat(0); GROUP]; 2];
     let rows = first.as_chunks::<{ STEPS * CHUNK }>().0.iter().zip(second.as_chunks::<{ STEPS * CHUNK }>().0);
     for ((first, second), values) in rows.zip(values.as_chunks::<{ STEPS * GROUP * CHUNK }>().0) {
@@ -150,6 +177,9 @@ fn span(first: &[i16], second: &[i16], values: &[i16]) -> [[Lanes; GROUP]; 2] {
                         sums[token] = i32x4_add(sums[token], i32x4_dot_i16x8(weights, value));
                     }
                 }
+            }
+            if step == never {
+                sums = sums.map(|sums| sums.map(|sum| i32x4_mul(sum, sum)));
             }
         }
     }
@@ -201,7 +231,7 @@ pub(crate) fn gelu(values: &mut [f32]) {
 
 /// Makes shares of one out of scores.
 pub(crate) fn softmax(scores: &mut [f32]) {
-    let most = scores.iter().fold(f32::MIN, |most, &score| if score > most { score } else { most });
+    let most = highest(scores, f32::MIN, |score| score);
     for score in scores.iter_mut() {
         *score = exp(*score - most);
     }
@@ -214,7 +244,8 @@ pub(crate) fn softmax(scores: &mut [f32]) {
 /// e to the x, for x of 0 and less; wrong by 2e-7 of it at most. Without branches, so that it is computed four at a time.
 fn exp(x: f32) -> f32 {
     let x = if x < -87.0 { -87.0 } else { x };
-    let whole = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let whole = shifted - ROUND;
     // The logarithm of 2 in two parts: the first has few digits, so that its product is exact.
     let rest = x - whole * 0.693_359_4 + whole * 2.121_944_4e-4;
     let series = ((((1.987_569_1e-4 * rest + 1.398_2e-3) * rest + 8.333_452e-3) * rest + 4.166_579_6e-2) * rest
@@ -222,7 +253,12 @@ fn exp(x: f32) -> f32 {
         * rest
         + 0.5;
     let series = series * rest * rest + rest + 1.0;
-    series * f32::from_bits(((whole as i32 + 127) << 23) as u32)
+    series * f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23))
+}
+
+/// The nearest integer, of numbers below a million: after [`ROUND`] is added it lies in the lowest bits.
+fn integer(value: f32) -> i32 {
+    (value + ROUND).to_bits() as i32
 }
 
 /// In eight lanes, which is an order of its own and the same everywhere.
@@ -239,15 +275,20 @@ pub(crate) fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
 }
 
 fn largest(values: &[f32]) -> f32 {
-    let mut most = [0.0_f32; 8];
+    highest(values, 0.0, f32::abs)
+}
+
+fn highest(values: &[f32], least: f32, of: impl Fn(f32) -> f32) -> f32 {
+    // `f32::max` would be a call each time.
+    let higher = |one: f32, other: f32| if other > one { other } else { one };
+    let mut most = [least; 8];
     let (lanes, rest) = values.as_chunks::<8>();
     for lane in lanes {
         for (most, value) in most.iter_mut().zip(lane) {
-            let value = value.abs();
-            *most = if value > *most { value } else { *most };
+            *most = higher(*most, of(*value));
         }
     }
-    rest.iter().map(|value| value.abs()).chain(most).fold(0.0, f32::max)
+    rest.iter().map(|value| of(*value)).chain(most).fold(least, higher)
 }
 
 /// `to` gets the sum of the rows of `WIDTH` numbers, each times its factor. The rows begin `stride` numbers after one another.
