@@ -23,7 +23,7 @@ fn is_stand_in(reply: &Reply) -> Result<()> {
 const REAL: &[&str] = &["local/all-MiniLM-L6-v2"];
 
 /// A real model's answer passes as what it is, anything else is labelled.
-fn is_honest(reply: &Reply) -> Result<()> {
+pub(super) fn is_honest(reply: &Reply) -> Result<()> {
     if !REAL.contains(&reply.header("x-model")) {
         return is_stand_in(reply);
     }

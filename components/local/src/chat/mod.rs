@@ -86,7 +86,8 @@ impl Work {
         let finish_reason = if words.len() > most { "length" } else { "stop" };
         words.truncate(most);
         let completion_tokens = words.len() as u32;
-        let usage = Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens, more: None };
+        let usage =
+            Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens, more: None };
         Answer { words, finish_reason, usage }
     }
 }
