@@ -122,9 +122,9 @@ fn onnxruntime() -> anyhow::Result<BTreeMap<usize, f64>> {
         run_program(Command::new(&python).args(["-m", "pip", "install", "--quiet", "numpy", "onnx", "onnxruntime"]))?;
         fs::write(venv.join("installed"), "")?;
     }
-    let script = tree::root().join("xtask/src/bench/onnx.py");
+    let script = tree::root().join("xtask/src/bench/minilm.py");
     let output =
         Command::new(&python).arg(&script).arg(&files).args(TOKENS.map(|tokens| tokens.to_string())).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).context("what onnx.py found")
+    serde_json::from_slice(&output.stdout).context("what minilm.py found")
 }

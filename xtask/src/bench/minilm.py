@@ -1,6 +1,6 @@
 """all-MiniLM-L6-v2 by onnxruntime on one thread: milliseconds of CPU per text, as JSON by number of tokens.
 
-onnx.py MODEL_DIRECTORY TOKENS...
+minilm.py MODEL_DIRECTORY TOKENS...
 """
 
 import json
