@@ -217,7 +217,8 @@ pub struct Limits {
     pub request_body_bytes: u64,
     /// One linear memory. A 40 MP picture is 160 MB as RGBA, and is read beside its source.
     pub memory_bytes: usize,
-    /// An instance set that has grown past this is not kept for the next request: linear memory never shrinks.
+    /// An instance set that has grown this far beyond its files is not kept for the next request: linear memory never
+    /// shrinks.
     pub kept_memory_bytes: usize,
     /// Wasm running, not waiting. A 40 MP picture takes 3 s.
     pub cpu_ms: u64,

@@ -261,12 +261,21 @@ impl Registry {
         }
     }
 
+    /// Workers that wait for a request.
+    pub fn idle(&self) -> usize {
+        self.current().idle.iter().map(|lane| lane.lock().expect("nobody panics holding it").len()).sum()
+    }
+
     /// Keeps a worker for the next request, unless it has served its time.
     pub fn give_back(&self, worker: Worker) {
         let Worker { store, entry, served, lane, generation } = worker;
         let limits = &generation.config.limits;
+        // What a component's own file brought, weights above all, is mapped from it, and takes up nothing by itself.
+        let live = store.data().live.iter().zip(&generation.snapshot.members);
+        let mapped: u64 = live.filter(|(live, _)| live.is_some()).map(|(_, member)| member.loaded.size_bytes).sum();
+        let grown = (store.data().memory.bytes as u64).saturating_sub(mapped);
         let spent = served >= limits.requests_per_instance
-            || store.data().memory.bytes > limits.kept_memory_bytes
+            || grown > limits.kept_memory_bytes as u64
             || store.data().is_for_one_request();
         if spent || generation.retired.load(Ordering::Acquire) {
             return;

@@ -21,6 +21,14 @@ impl Chains {
         toml::from_str(&tree::read(&path)?).with_context(|| format!("the chains in {}", path.display()))
     }
 
+    /// The same chains with some components left out.
+    pub fn without(mut self, left_out: &[&str]) -> Chains {
+        for links in self.chains.values_mut() {
+            links.retain(|link| !left_out.contains(&link.as_str()));
+        }
+        self
+    }
+
     /// The links of an interface's chain; empty when it has none.
     pub fn links(&self, interface: &str) -> &[String] {
         self.chains.get(interface).map(Vec::as_slice).unwrap_or_default()
@@ -55,6 +63,8 @@ mod tests {
         assert_eq!(chains.next("a:b/c", "one"), Some("two"));
         assert_eq!(chains.next("a:b/c", "two"), None);
         assert_eq!(chains.next("x:y/z", "one"), None);
+        let chains = chains.without(&["one"]);
+        assert_eq!(chains.next("a:b/c", "anybody"), Some("two"));
         assert_eq!(unversioned("a:b/c@0.1.0"), "a:b/c");
     }
 }

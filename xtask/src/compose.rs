@@ -1,7 +1,8 @@
 //! `compose`: components plugged together, for runtimes that link nothing themselves.
 //!
 //! `target/composed/NAME.wasm` is a capability with its providers, for `spin.toml`; settings stay an import. And
-//! `target/composed/hybrid-ai.wasm` is everything in one, settings from the environment and state in memory.
+//! `target/composed/hybrid-ai.wasm` is everything in one, settings from the environment and state in memory. Components
+//! that carry a model's weights are in them with `--models` only: an edge node may have no room for them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use wac_graph::{CompositionGraph, EncodeOptions, NodeId};
 
 use crate::chains::{Chains, HANDLER, unversioned};
 use crate::components;
+use crate::sizes::MODELS;
 use crate::tree::{self, Guest};
 use crate::wasm::{self, Outline};
 
@@ -23,16 +25,23 @@ const PLUGS: &[(&str, &str)] = &[
 /// Types alone: there is nothing behind it that anybody could plug in.
 const TYPES: &str = "hybrid:types/types";
 
+const WITH_MODELS: &str = "--models";
+
 /// Composes the capabilities named, building what they need, or all of them and everything in one from what is built.
-pub fn write(names: &[String]) -> anyhow::Result<()> {
-    if names.is_empty() {
-        return all();
+pub fn write(arguments: &[String]) -> anyhow::Result<()> {
+    let (flags, names): (Vec<_>, Vec<_>) = arguments.iter().cloned().partition(|argument| argument.starts_with("--"));
+    if let Some(unknown) = flags.iter().find(|flag| *flag != WITH_MODELS) {
+        bail!("`{unknown}` is not known; there is {WITH_MODELS}");
     }
-    let mut needed = names.to_vec();
-    needed.extend(Chains::read()?.behind().cloned());
+    let models = !flags.is_empty();
+    if names.is_empty() {
+        return all(models);
+    }
+    let mut needed = names.clone();
+    needed.extend(chains(models)?.behind().cloned());
     components::build(&needed)?;
-    let parts = Parts::of(|guest| needed.contains(&guest.name))?;
-    for name in names {
+    let parts = Parts::of(models, |guest| needed.contains(&guest.name))?;
+    for name in &names {
         let offered = parts.outlines[name]
             .exports
             .iter()
@@ -44,8 +53,8 @@ pub fn write(names: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub fn all() -> anyhow::Result<()> {
-    let parts = Parts::of(|_| true)?;
+pub fn all(models: bool) -> anyhow::Result<()> {
+    let parts = Parts::of(models, |guest| models || !MODELS.contains(&guest.name.as_str()))?;
     let front = parts.chains.links(HANDLER);
     let last = front.last().context("somebody must answer wasi:http/handler")?;
     for import in &parts.outlines[last].imports {
@@ -56,6 +65,10 @@ pub fn all() -> anyhow::Result<()> {
         }
     }
     parts.write("hybrid-ai", &front[0], HANDLER, true)
+}
+
+fn chains(models: bool) -> anyhow::Result<Chains> {
+    Ok(if models { Chains::read()? } else { Chains::read()?.without(MODELS) })
 }
 
 /// Where the composed files are.
@@ -82,8 +95,8 @@ struct Parts {
 }
 
 impl Parts {
-    fn of(wanted: impl Fn(&Guest) -> bool) -> anyhow::Result<Parts> {
-        let mut parts = Parts { chains: Chains::read()?, files: HashMap::new(), outlines: BTreeMap::new() };
+    fn of(models: bool, wanted: impl Fn(&Guest) -> bool) -> anyhow::Result<Parts> {
+        let mut parts = Parts { chains: chains(models)?, files: HashMap::new(), outlines: BTreeMap::new() };
         for guest in tree::guests()?.into_iter().filter(wanted) {
             parts.outlines.insert(guest.name.clone(), Outline::of(&guest.file(&tree::root()))?);
             parts.files.insert(guest.name.clone(), guest.file(&tree::root()));

@@ -6,6 +6,7 @@ pub mod check;
 pub mod clients;
 pub mod components;
 pub mod compose;
+pub mod model;
 pub mod process;
 pub mod sizes;
 pub mod spin;

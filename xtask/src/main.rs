@@ -4,13 +4,16 @@ use anyhow::bail;
 
 const USAGE: &str = "\
 cargo xtask components [NAME...]   build the components (all, or those named) into target/components and target/plugs
-cargo xtask compose [NAME...]      plug them together into target/composed (those named are built first)
+cargo xtask compose [NAME...]      plug them together into target/composed (those named are built first), with
+                                   --models those too that carry a model's weights
 cargo xtask sizes                  print how large they are, and fail where one is too large
 cargo xtask check                  formatting and lints, native and wasm
 cargo xtask test                   build everything and run every test
 cargo xtask clients [PART]         other people's clients against our host (needs python3 and node; installs them in target/)
 cargo xtask fuzz-api [REQUESTS]    requests made up from /openapi.json, by schemathesis
-cargo xtask bench [SECONDS]        requests per second and CPU of POST /llm, beside a native proxy
+cargo xtask model minilm           pack the weights of local-embedding anew, and see that the committed file is the same
+cargo xtask bench [SECONDS]        requests per second and CPU of POST /llm, beside a native proxy; then the CPU of
+                                   POST /embedding beside onnxruntime (`bench embedding` for that alone)
 cargo xtask bench swap [SWAPS]     what replacing a component costs those who ask meanwhile, and what it leaves behind
 cargo xtask standin [OPTION...]    a stand-in Hugging Face (--listen ADDRESS, --key TOKEN, --unserved MODEL)";
 
@@ -27,6 +30,7 @@ fn main() -> anyhow::Result<()> {
         "clients" => xtask::clients::run_all(&rest),
         "fuzz-api" => xtask::clients::fuzz(&rest),
         "bench" => xtask::bench::run(&rest),
+        "model" => xtask::model::run_for(&rest),
         "standin" => standin::cli::run(rest.into_iter()),
         // What `bench` starts as processes of their own.
         "bench-load" => xtask::bench::load::run(&rest),

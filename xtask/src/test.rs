@@ -6,7 +6,7 @@ use crate::{check, components, compose, sizes, tree};
 pub fn all() -> anyhow::Result<()> {
     check::all()?;
     components::build(&[])?;
-    compose::all()?;
+    compose::all(false)?;
     sizes::print()?;
     // In release: wasmtime compiles components many times faster there, and is built once. Apart from the others, whose
     // dependencies ask for other features of what wasmtime is built on.

@@ -16,10 +16,10 @@ pub fn target() -> PathBuf {
     root().join("target")
 }
 
-/// Every package under `components`, `models` and `plugs`, by name.
+/// Every package under `components` and `plugs`, by name.
 pub fn guests() -> anyhow::Result<Vec<Guest>> {
     let mut guests = Vec::new();
-    for folder in ["components", "models", "plugs"] {
+    for folder in ["components", "plugs"] {
         guests.extend(source_tree::guests(&root(), folder)?);
     }
     guests.sort_by(|one, other| one.name.cmp(&other.name));

@@ -3,8 +3,8 @@
 //! None of them is a model's work, and each answer says so (`placeholder`). What has another name is handed on to the next
 //! link of the chain. The time of the budget is not looked at: each answers within a fraction of a second.
 
+mod chat;
 mod draw;
-mod echo;
 mod hashed_words;
 mod pattern;
 mod segments;
@@ -38,6 +38,9 @@ use spin_sdk::wit_bindgen::{StreamReader, StreamResult, spawn};
 const MAX_PICTURE_BYTES: usize = 32 * 1024 * 1024;
 /// What is read of a recording at once: two seconds at 16 kHz.
 const PIECE: usize = 64 * 1024;
+
+/// Who is asked for vectors: a model that runs inside the platform, where its component is there.
+const EMBEDDING_MODEL: &str = "local/all-MiniLM-L6-v2";
 
 struct Local;
 
@@ -113,19 +116,19 @@ impl own::Guest for Local {
     }
 
     async fn chat(model: String, input: Conversation, within: Budget) -> Result<own::ChatAnswer, Error> {
-        if model != echo::MODEL {
+        if !is_own_chat(&model) {
             let answer = next::chat(model, input, within).await?;
             return Ok(own::ChatAnswer { completion: answer.completion, served: answer.served });
         }
-        Ok(own::ChatAnswer { completion: echo::answer(&input).whole(), served: served(model) })
+        Ok(own::ChatAnswer { completion: answer(&input, within).await.whole(), served: served(model) })
     }
 
     async fn chat_stream(model: String, input: Conversation, within: Budget) -> Result<own::ChatTokens, Error> {
-        if model != echo::MODEL {
+        if !is_own_chat(&model) {
             let answer = next::chat_stream(model, input, within).await?;
             return Ok(own::ChatTokens { tokens: answer.tokens, served: answer.served });
         }
-        let words: Vec<Token> = echo::answer(&input).pieces();
+        let words: Vec<Token> = answer(&input, within).await.pieces();
         let (mut to, tokens) = wit_stream::new();
         spawn(async move { drop(to.write_all(words).await) });
         Ok(own::ChatTokens { tokens, served: served(model) })
@@ -148,6 +151,26 @@ impl own::Guest for Local {
         let dimension = hashed_words::DIMENSION as u32;
         Ok(own::Vectors { dimension, values, tokens: Some(tokens), served: served(model) })
     }
+}
+
+fn is_own_chat(model: &str) -> bool {
+    model == chat::MODEL || model == chat::OLD_MODEL
+}
+
+/// A chat answer, its sentences chosen by meaning where a link after this one makes vectors.
+async fn answer(input: &Conversation, within: Budget) -> chat::Answer {
+    let work = chat::Work::of(input);
+    let wanted = work.wanted();
+    let vectors = if wanted.is_empty() { None } else { vectors(wanted, within).await };
+    work.answer(vectors)
+}
+
+/// None where nobody makes vectors, or something went wrong: the words will do.
+async fn vectors(texts: Vec<String>, within: Budget) -> Option<Vec<Vec<f32>>> {
+    let found = next::embed(EMBEDDING_MODEL.to_owned(), texts, within).await.ok()?;
+    let dimension = found.dimension as usize;
+    let numbers = found.values.collect().await;
+    (dimension > 0).then(|| numbers.chunks_exact(dimension).map(<[f32]>::to_vec).collect())
 }
 
 async fn listen(mut recording: StreamReader<u8>) -> Result<segments::Heard, Reason> {

@@ -95,13 +95,13 @@ pub(super) async fn stand_ins_say_so(house: &House<'_>) -> Result<()> {
     let reply = house.post("/v1/chat/completions", &json!({ "messages": question("")["messages"] })).await?;
     let body = reply.is(200)?.json()?;
     reply.says("x-placeholder", "true")?;
-    ensure!(body["placeholder"] == true && body["model"] == "local/echo", "{body}");
+    ensure!(body["placeholder"] == true && body["model"] == "local/extractive", "{body}");
     let body = json!({ "messages": question("")["messages"], "stream": true });
     let events = house.events("/v1/chat/completions", &[], &body).await?.rest().await?;
     ensure!(events.first().context("events")?.json()?["placeholder"] == true, "a stream's stand-in is not labelled");
     ensure!(events.last().context("events")?.data == "[DONE]", "not done");
     let reply = house.post("/v1/embeddings", &json!({ "input": "hello" })).await?;
-    ensure!(reply.is(200)?.json()?["placeholder"] == true, "vectors are not labelled");
+    super::standins::is_honest(&reply).context("vectors")?;
     // Who names a model of the upstream is told that there is none; its clients need not try again.
     let reply = house.post_with("/v1/chat/completions", &[("x-fallback", "off")], &question("acme/chat")).await?;
     reply.fails(503, "server_error", &json!("huggingface_api_error"))?;

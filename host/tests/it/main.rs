@@ -20,3 +20,4 @@ mod shared;
 mod shutdown;
 mod swap;
 mod trap;
+mod weights;

@@ -133,13 +133,13 @@ mod tests {
                 "aliases": {"gpt-4o": "box/qwen"}}"#,
         );
         assert_eq!(table.list("llm", "models"), ["box/qwen"]);
-        assert_eq!(table.stand_in("llm"), Some("local/echo"));
+        assert_eq!(table.stand_in("llm"), Some("local/extractive"));
         assert_eq!((table.number("llm", "timeout_ms"), table.number("tts", "timeout_ms")), (Some(5000), None));
         assert_eq!((table.resolve("gpt-4o"), table.resolve("a/b")), ("box/qwen", "a/b"));
         assert_eq!(table.upstream("box/anything"), Upstream::Endpoint("box"));
         assert_eq!(table.upstream("acme/big"), Upstream::Endpoint("box"));
         assert_eq!(table.upstream("acme/small"), Upstream::HuggingFace);
-        assert_eq!(table.upstream("local/echo"), Upstream::Local);
+        assert_eq!(table.upstream("local/extractive"), Upstream::Local);
         assert_eq!(table.at_endpoints().collect::<Vec<_>>(), [("acme/big", vec!["llm"])]);
         assert_eq!(table.same("sentence-transformers/all-MiniLM-L6-v2"), Some("local/all-MiniLM-L6-v2"));
     }

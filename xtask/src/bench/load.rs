@@ -101,9 +101,9 @@ async fn drive(address: &str, key: &str, connections: usize, length: Duration, w
     Ok(Load { requests: times.len() as u64, seconds, p50_us, p99_us })
 }
 
-type Sender = SendRequest<Full<Bytes>>;
+pub(super) type Sender = SendRequest<Full<Bytes>>;
 
-async fn connect(address: &str) -> anyhow::Result<Sender> {
+pub(super) async fn connect(address: &str) -> anyhow::Result<Sender> {
     let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
     stream.set_nodelay(true)?;
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

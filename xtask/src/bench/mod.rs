@@ -3,12 +3,13 @@
 //! Four servers answer POST /llm from the same stand-in, which costs nothing: a native reverse proxy, our host, the same
 //! where every request needs a key and counts for two limits, and the composed file under our host. Each is a process of its own, and so are the stand-in and the load. CPU is the server's
 //! user and system time; on a machine shared with others it is the figure to trust. Ratios are to the proxy of the same
-//! run.
+//! run. Embeddings, which are computed inside a component, are measured beside onnxruntime.
 
 pub mod load;
 pub mod proxy;
 pub mod swap;
 
+mod embedding;
 pub(crate) mod server;
 
 use std::path::Path;
@@ -41,11 +42,15 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     let seconds = match arguments {
         [] => 5.0,
-        [seconds] => seconds.parse().context("the argument is a number of seconds")?,
-        _ => bail!("usage: cargo xtask bench [SECONDS]"),
+        [only] if only == "embedding" => 0.0,
+        [seconds] => seconds.parse().context("the argument is a number of seconds, or `embedding`")?,
+        _ => bail!("usage: cargo xtask bench [SECONDS | embedding]"),
     };
     run_program(cargo().args(["build", "--release", "-p", "hybrid-ai"]))?;
     let host = tree::target().join("release/hybrid-ai");
+    if seconds == 0.0 {
+        return embedding::run(&host);
+    }
     let ourselves = std::env::current_exe()?;
     let composed = compose::file("hybrid-ai");
     ensure!(composed.is_file(), "there is no {}; `cargo xtask compose` makes it", composed.display());
@@ -85,7 +90,8 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     println!("\nPOST /llm streamed, 1 connection, the same; the times are those to the first piece");
     table(&answering, &measured(&answering, &key, 1, seconds, Way::Stream)?);
     ensure!(answering.len() == servers.len(), "not all servers could be measured");
-    Ok(())
+    drop(servers);
+    embedding::run(&host)
 }
 
 /// A key with limits that the load never reaches, in a store of its own.

@@ -69,6 +69,16 @@ impl Server {
         };
         Ok((ticks(11)? + ticks(12)?) * TICK_US)
     }
+
+    /// Memory that is there for the process, files that it maps included.
+    pub(super) fn resident_mb(&self) -> anyhow::Result<f64> {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process's memory in /proc")?;
+        let kb: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kb / 1000.0)
+    }
 }
 
 impl Drop for Server {

@@ -82,9 +82,9 @@ mod tests {
         let list: Value = serde_json::from_slice(&list()).expect("JSON");
         let ids: Vec<_> = list["data"].as_array().expect("a list").iter().map(|model| &model["id"]).collect();
         assert!(ids.iter().all(|id| ids.iter().filter(|other| other == &id).count() == 1));
-        for model in ["local/echo", "local%2Fecho", "local%2fecho"] {
+        for model in ["local/extractive", "local%2Fextractive", "local%2fextractive"] {
             let found: Value = serde_json::from_slice(&one(model).expect("it is there")).expect("JSON");
-            assert_eq!((&found["id"], &found["owned_by"]), (&"local/echo".into(), &"local".into()));
+            assert_eq!((&found["id"], &found["owned_by"]), (&"local/extractive".into(), &"local".into()));
         }
         assert_eq!(one("no/such").expect_err("it is not there").status, 404);
     }

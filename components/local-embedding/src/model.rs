@@ -1,6 +1,6 @@
 //! The model: six layers of BERT, the mean of what they make of the tokens, at length 1.
 
-use crate::kernels::{Quantised, gelu, mix, multiply, normalise, softmax, sum};
+use crate::kernels::{Quantised, gelu, mix, normalise, softmax, sum};
 use crate::packed::{HIDDEN, INNER, Layer, Packed};
 
 const HEADS: usize = 12;
@@ -27,9 +27,7 @@ pub(crate) fn vector(packed: &Packed<'_>, tokens: &[u16]) -> [f32; HIDDEN] {
 fn embedded(packed: &Packed<'_>, tokens: &[u16]) -> Vec<f32> {
     let mut rows = Vec::with_capacity(tokens.len() * HIDDEN);
     for (&token, position) in tokens.iter().zip(packed.positions.chunks_exact(HIDDEN)) {
-        let token = usize::from(token);
-        let (word, scale) = (&packed.words[token * HIDDEN..][..HIDDEN], packed.word_scales[token]);
-        rows.extend(word.iter().zip(position).map(|(&word, position)| f32::from(word) * scale + position));
+        rows.extend(packed.words.row(token).iter().zip(position).map(|(word, position)| word + position));
     }
     normalise(&mut rows, &packed.norm);
     rows
@@ -63,20 +61,20 @@ impl Scratch {
 
 fn pass(layer: &Layer<'_>, rows: &mut [f32], scratch: &mut Scratch) {
     scratch.quantised.set(rows, HIDDEN);
-    multiply(&scratch.quantised, &layer.attention, &mut scratch.attention);
+    scratch.quantised.multiply(&layer.attention, &mut scratch.attention);
     for head in 0..HEADS {
         attend(head, scratch);
     }
     scratch.quantised.set(&scratch.context, HIDDEN);
-    multiply(&scratch.quantised, &layer.output, &mut scratch.output);
+    scratch.quantised.multiply(&layer.output, &mut scratch.output);
     add(rows, &scratch.output);
     normalise(rows, &layer.after_attention);
 
     scratch.quantised.set(rows, HIDDEN);
-    multiply(&scratch.quantised, &layer.up, &mut scratch.inner);
+    scratch.quantised.multiply(&layer.up, &mut scratch.inner);
     gelu(&mut scratch.inner);
     scratch.quantised.set(&scratch.inner, INNER);
-    multiply(&scratch.quantised, &layer.down, &mut scratch.output);
+    scratch.quantised.multiply(&layer.down, &mut scratch.output);
     add(rows, &scratch.output);
     normalise(rows, &layer.after);
 }

@@ -1,0 +1,498 @@
+//! The arithmetic: weights of 12 bits times activations of 14, exact in 32; everything else in f32, in one fixed order, so that
+//! every machine computes the same bits.
+
+use crate::packed::{BLOCK, Matrix, Norm};
+
+/// Tokens are multiplied in groups of this size, so that a weight is read once for all of them.
+pub(crate) const GROUP: usize = 4;
+/// Numbers of 16 bits in a register, and of 32.
+const CHUNK: usize = 8;
+const LANES: usize = 4;
+/// Activations that stay in the nearer caches with the weights that pass by; weights are widened once for them.
+const TILE_VALUES: usize = 24 * 1024;
+/// This many products of 2047 and [`MOST`] stay within 31 bits, spread over [`LANES`].
+const SPAN: usize = 384;
+const MOST: f32 = 8191.0;
+const _: () = assert!((SPAN / LANES) as i64 * 2047 * MOST as i64 <= i32::MAX as i64);
+/// Adding it and taking it away rounds to the nearest integer, the even one of two, on every machine alike.
+const ROUND: f32 = 12_582_912.0;
+
+/// Activations as integers, a scale for each row.
+///
+/// Four rows lie woven into one another: eight numbers of the first, eight of the second and so on, then the next eight of
+/// each. So they are read from one address onwards. The number of rows is a multiple of [`GROUP`].
+#[derive(Default)]
+pub(crate) struct Quantised {
+    values: Vec<i16>,
+    scales: Vec<f32>,
+    /// Two rows of weights at a time.
+    widened: Vec<i16>,
+}
+
+impl Quantised {
+    /// Takes rows of `width` numbers, a multiple of 8; rows that are missing to a whole group are zero.
+    pub(crate) fn set(&mut self, input: &[f32], width: usize) {
+        let rows = (input.len() / width).next_multiple_of(GROUP);
+        self.values.clear();
+        self.values.resize(rows * width, 0);
+        self.scales.clear();
+        self.scales.resize(rows, 0.0);
+        for (at, (row, scale)) in input.chunks_exact(width).zip(&mut self.scales).enumerate() {
+            let most = largest(row);
+            if most == 0.0 {
+                continue;
+            }
+            *scale = most / MOST;
+            let inverse = MOST / most;
+            let (group, place) = (at / GROUP * GROUP * width, at % GROUP);
+            let own = self.values[group..][..GROUP * width].as_chunks_mut::<CHUNK>().0.iter_mut();
+            for (own, values) in own.skip(place).step_by(GROUP).zip(row.as_chunks::<CHUNK>().0) {
+                for (own, value) in own.iter_mut().zip(values) {
+                    *own = integer(value * inverse) as i16;
+                }
+            }
+        }
+    }
+
+    /// `output` gets a row of as many numbers as the matrix has rows, for each row of these but the filled-up ones. The
+    /// matrix has an even number of rows, each a multiple of 32 long.
+    pub(crate) fn multiply(&mut self, matrix: &Matrix<'_>, output: &mut [f32]) {
+        let Quantised { values, scales, widened } = self;
+        let (inputs, outputs) = (matrix.inputs, matrix.scales.len());
+        widened.resize(2 * inputs, 0);
+        let tile = (TILE_VALUES / inputs).next_multiple_of(GROUP);
+        let tiles = values.chunks(tile * inputs).zip(scales.chunks(tile));
+        for ((values, scales), output) in tiles.zip(output.chunks_mut(tile * outputs)) {
+            let rows = matrix.high.chunks_exact(2 * inputs).zip(matrix.low.chunks_exact(inputs));
+            for (at, (high, low)) in rows.enumerate() {
+                widen(high, low, widened);
+                let (first, second) = widened.split_at(inputs);
+                let groups = values.chunks_exact(GROUP * inputs).zip(scales.chunks_exact(GROUP));
+                for (group, (values, own)) in groups.enumerate() {
+                    let sums = dots(first, second, values);
+                    for (half, sums) in sums.into_iter().enumerate() {
+                        let column = 2 * at + half;
+                        let (scale, bias) = (matrix.scales[column], matrix.bias[column]);
+                        for (token, (sum, own)) in sums.into_iter().zip(own).enumerate() {
+                            // Rows that only fill up the last group have no place in the output.
+                            if let Some(output) = output.get_mut((group * GROUP + token) * outputs + column) {
+                                *output = sum * (scale * own) + bias;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Weights of 12 bits from their upper 8 and lower 4.
+#[cfg(not(target_arch = "wasm32"))]
+fn widen(high: &[i8], low: &[u8], to: &mut [i16]) {
+    let blocks = high.as_chunks::<BLOCK>().0.iter().zip(low.as_chunks::<{ BLOCK / 2 }>().0);
+    for ((high, low), to) in blocks.zip(to.as_chunks_mut::<BLOCK>().0) {
+        for at in 0..BLOCK / 2 {
+            to[at] = i16::from(high[at]) << 4 | i16::from(low[at] & 15);
+            to[at + BLOCK / 2] = i16::from(high[at + BLOCK / 2]) << 4 | i16::from(low[at] >> 4);
+        }
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "128 bits are loaded and stored by address")]
+fn widen(high: &[i8], low: &[u8], to: &mut [i16]) {
+    use std::arch::wasm32::{i8x16_shuffle, i16x8_shl, i16x8_shr, u8x16_splat, v128, v128_and, v128_load, v128_store};
+
+    let upper = u8x16_splat(0xf0);
+    let blocks = high.as_chunks::<BLOCK>().0.iter().zip(low.as_chunks::<{ BLOCK / 2 }>().0);
+    for ((high, low), to) in blocks.zip(to.as_chunks_mut::<BLOCK>().0) {
+        // SAFETY: a block is 32 bytes, 16 bytes and 64 bytes; a v128 may lie anywhere.
+        unsafe {
+            let low = v128_load(low.as_ptr().cast());
+            let halves = [v128_and(i16x8_shl(low, 4), upper), v128_and(low, upper)];
+            let (high, to) = (high.as_ptr().cast::<v128>(), to.as_mut_ptr().cast::<v128>());
+            for (at, low) in halves.into_iter().enumerate() {
+                let high = v128_load(high.add(at));
+                // Sixteen times the weight: its lower byte, then its upper.
+                let first = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(low, high);
+                let second = i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(low, high);
+                v128_store(to.add(2 * at), i16x8_shr(first, 4));
+                v128_store(to.add(2 * at + 1), i16x8_shr(second, 4));
+            }
+        }
+    }
+}
+
+/// Two rows of weights, each times the four rows of activations of a group.
+fn dots(first: &[i16], second: &[i16], values: &[i16]) -> [[f32; GROUP]; 2] {
+    let mut all = [[Lanes::ZERO; GROUP]; 2];
+    let spans = first.chunks(SPAN).zip(second.chunks(SPAN)).zip(values.chunks(GROUP * SPAN));
+    for ((first, second), values) in spans {
+        for (all, sums) in all.as_flattened_mut().iter_mut().zip(span(first, second, values).as_flattened()) {
+            *all = all.plus(*sums);
+        }
+    }
+    all.map(across)
+}
+
+/// The products of one span, added up in [`LANES`] places.
+#[cfg(not(target_arch = "wasm32"))]
+fn span(first: &[i16], second: &[i16], values: &[i16]) -> [[Lanes; GROUP]; 2] {
+    [first, second].map(|weights| {
+        let mut sums = [[0_i32; LANES]; GROUP];
+        let woven = values.as_chunks::<{ GROUP * CHUNK }>().0;
+        for (weights, values) in weights.as_chunks::<CHUNK>().0.iter().zip(woven) {
+            for (sums, values) in sums.iter_mut().zip(values.as_chunks::<CHUNK>().0) {
+                let pairs = weights.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0);
+                for (sum, (weights, values)) in sums.iter_mut().zip(pairs) {
+                    *sum += i32::from(weights[0]) * i32::from(values[0]) + i32::from(weights[1]) * i32::from(values[1]);
+                }
+            }
+        }
+        sums.map(|sums| Lanes(sums.map(|sum| sum as f32)))
+    })
+}
+
+#[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "128 bits are loaded by address")]
+fn span(first: &[i16], second: &[i16], values: &[i16]) -> [[Lanes; GROUP]; 2] {
+    use std::arch::wasm32::{f32x4_convert_i32x4, i32x4_add, i32x4_dot_i16x8, i32x4_mul, i32x4_splat, v128, v128_load};
+
+    // Measured under wasmtime 48: a host that interrupts by epochs has the sums put aside after every turn, so turns are long;
+    // and its compiler does all loads up to a branch first, so a long turn would run out of registers but for `never`.
+    const STEPS: usize = 4;
+    let never = std::hint::black_box(usize::MAX);
+    let mut sums = [[i32x4_splat(0); GROUP]; 2];
+    let rows = first.as_chunks::<{ STEPS * CHUNK }>().0.iter().zip(second.as_chunks::<{ STEPS * CHUNK }>().0);
+    for ((first, second), values) in rows.zip(values.as_chunks::<{ STEPS * GROUP * CHUNK }>().0) {
+        for step in 0..STEPS {
+            // SAFETY: a step is eight weights of each row, which are one v128, and 32 values, which are four. All steps of a
+            // turn are within its chunks, and a v128 may lie anywhere.
+            unsafe {
+                let weights = [first, second].map(|row| v128_load(row.as_ptr().cast::<v128>().add(step)));
+                let values = values.as_ptr().cast::<v128>().add(step * GROUP);
+                for token in 0..GROUP {
+                    let value = v128_load(values.add(token));
+                    for (sums, weights) in sums.iter_mut().zip(weights) {
+                        sums[token] = i32x4_add(sums[token], i32x4_dot_i16x8(weights, value));
+                    }
+                }
+            }
+            if step == never {
+                sums = sums.map(|sums| sums.map(|sum| i32x4_mul(sum, sum)));
+            }
+        }
+    }
+    sums.map(|sums| sums.map(|sum| Lanes(f32x4_convert_i32x4(sum))))
+}
+
+/// The four lanes of each register added up: the first and the second, the third and the fourth, then both.
+#[cfg(target_arch = "wasm32")]
+fn across([a, b, c, d]: [Lanes; GROUP]) -> [f32; GROUP] {
+    use std::arch::wasm32::{f32x4_add, i32x4_shuffle};
+
+    let pairs = |one: Lanes, other: Lanes| {
+        f32x4_add(i32x4_shuffle::<0, 2, 4, 6>(one.0, other.0), i32x4_shuffle::<1, 3, 5, 7>(one.0, other.0))
+    };
+    let (ab, cd) = (pairs(a, b), pairs(c, d));
+    Lanes(f32x4_add(i32x4_shuffle::<0, 2, 4, 6>(ab, cd), i32x4_shuffle::<1, 3, 5, 7>(ab, cd))).numbers()
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn across(sums: [Lanes; GROUP]) -> [f32; GROUP] {
+    sums.map(|Lanes([a, b, c, d])| (a + b) + (c + d))
+}
+
+/// Makes each row's mean 0 and variance 1, then the model's own.
+pub(crate) fn normalise(rows: &mut [f32], norm: &Norm<'_>) {
+    let width = norm.gain.len();
+    for row in rows.chunks_exact_mut(width) {
+        let mean = sum(row, |value| value) / width as f32;
+        let variance = sum(row, |value| (value - mean) * (value - mean)) / width as f32;
+        let inverse = 1.0 / (variance + 1e-12).sqrt();
+        for ((value, gain), bias) in row.iter_mut().zip(norm.gain).zip(norm.bias) {
+            *value = (*value - mean) * inverse * gain + bias;
+        }
+    }
+}
+
+/// x times the share of a normal distribution that lies below x.
+pub(crate) fn gelu(values: &mut [f32]) {
+    for value in values {
+        let x = *value;
+        let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+        // Abramowitz and Stegun 7.1.26: wrong by 1.5e-7 at most.
+        let t = 1.0 / (1.0 + 0.327_591_1 * z);
+        let series = ((((1.061_405_4 * t - 1.453_152) * t + 1.421_413_7) * t - 0.284_496_74) * t + 0.254_829_6) * t;
+        let erf = (1.0 - series * exp(-z * z)).copysign(x);
+        *value = 0.5 * x * (1.0 + erf);
+    }
+}
+
+/// Makes shares of one out of scores.
+pub(crate) fn softmax(scores: &mut [f32]) {
+    let most = highest(scores, f32::MIN, |score| score);
+    for score in scores.iter_mut() {
+        *score = exp(*score - most);
+    }
+    let inverse = 1.0 / sum(scores, |share| share);
+    for score in scores {
+        *score *= inverse;
+    }
+}
+
+/// e to the x, for x of 0 and less; wrong by 2e-7 of it at most. Without branches, so that it is computed four at a time.
+fn exp(x: f32) -> f32 {
+    let x = if x < -87.0 { -87.0 } else { x };
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let whole = shifted - ROUND;
+    // The logarithm of 2 in two parts: the first has few digits, so that its product is exact.
+    let rest = x - whole * 0.693_359_4 + whole * 2.121_944_4e-4;
+    let series = ((((1.987_569_1e-4 * rest + 1.398_2e-3) * rest + 8.333_452e-3) * rest + 4.166_579_6e-2) * rest
+        + 1.666_666_5e-1)
+        * rest
+        + 0.5;
+    let series = series * rest * rest + rest + 1.0;
+    series * f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23))
+}
+
+/// The nearest integer, of numbers below a million: after [`ROUND`] is added it lies in the lowest bits.
+fn integer(value: f32) -> i32 {
+    (value + ROUND).to_bits() as i32
+}
+
+/// In eight lanes, which is an order of its own and the same everywhere.
+pub(crate) fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let (lanes, rest) = values.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for lane in lanes {
+        for (sum, value) in sums.iter_mut().zip(lane) {
+            *sum += of(*value);
+        }
+    }
+    let tail: f32 = rest.iter().map(|value| of(*value)).sum();
+    sums.iter().sum::<f32>() + tail
+}
+
+fn largest(values: &[f32]) -> f32 {
+    highest(values, 0.0, f32::abs)
+}
+
+fn highest(values: &[f32], least: f32, of: impl Fn(f32) -> f32) -> f32 {
+    // `f32::max` would be a call each time.
+    let higher = |one: f32, other: f32| if other > one { other } else { one };
+    let mut most = [least; 8];
+    let (lanes, rest) = values.as_chunks::<8>();
+    for lane in lanes {
+        for (most, value) in most.iter_mut().zip(lane) {
+            *most = higher(*most, of(*value));
+        }
+    }
+    rest.iter().map(|value| of(*value)).chain(most).fold(least, higher)
+}
+
+/// `to` gets the sum of the rows of `WIDTH` numbers, each times its factor. The rows begin `stride` numbers after one another.
+pub(crate) fn mix<const WIDTH: usize>(to: &mut [f32; WIDTH], factors: &[f32], rows: &[f32], stride: usize) {
+    let mut sums = [[Lanes::ZERO; 4]; 2];
+    const { assert!(WIDTH == 32 || WIDTH == 16) };
+    for (factor, row) in factors.iter().zip(rows.chunks(stride)) {
+        let factor = Lanes::all(*factor);
+        let row = row[..WIDTH].as_chunks::<16>().0;
+        for (sums, row) in sums.iter_mut().zip(row) {
+            for (sum, lane) in sums.iter_mut().zip(row.as_chunks::<4>().0) {
+                *sum = sum.plus(factor.times(Lanes::of(lane)));
+            }
+        }
+    }
+    for (to, sum) in to.as_chunks_mut::<4>().0.iter_mut().zip(sums.as_flattened()) {
+        *to = sum.numbers();
+    }
+}
+
+/// Four numbers at once, as the machine has them.
+#[derive(Clone, Copy)]
+struct Lanes(#[cfg(target_arch = "wasm32")] std::arch::wasm32::v128, #[cfg(not(target_arch = "wasm32"))] [f32; 4]);
+
+#[cfg(target_arch = "wasm32")]
+impl Lanes {
+    const ZERO: Lanes = Lanes(std::arch::wasm32::f32x4(0.0, 0.0, 0.0, 0.0));
+
+    fn all(number: f32) -> Lanes {
+        Lanes(std::arch::wasm32::f32x4_splat(number))
+    }
+
+    #[expect(unsafe_code, reason = "128 bits are loaded by address")]
+    fn of(numbers: &[f32; 4]) -> Lanes {
+        // SAFETY: there are four numbers; a v128 may lie anywhere.
+        Lanes(unsafe { std::arch::wasm32::v128_load(numbers.as_ptr().cast()) })
+    }
+
+    fn plus(self, other: Lanes) -> Lanes {
+        Lanes(std::arch::wasm32::f32x4_add(self.0, other.0))
+    }
+
+    fn times(self, other: Lanes) -> Lanes {
+        Lanes(std::arch::wasm32::f32x4_mul(self.0, other.0))
+    }
+
+    fn numbers(self) -> [f32; 4] {
+        use std::arch::wasm32::f32x4_extract_lane as lane;
+        [lane::<0>(self.0), lane::<1>(self.0), lane::<2>(self.0), lane::<3>(self.0)]
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Lanes {
+    const ZERO: Lanes = Lanes([0.0; 4]);
+
+    fn all(number: f32) -> Lanes {
+        Lanes([number; 4])
+    }
+
+    fn of(numbers: &[f32; 4]) -> Lanes {
+        Lanes(*numbers)
+    }
+
+    fn plus(self, other: Lanes) -> Lanes {
+        Lanes(std::array::from_fn(|lane| self.0[lane] + other.0[lane]))
+    }
+
+    fn times(self, other: Lanes) -> Lanes {
+        Lanes(std::array::from_fn(|lane| self.0[lane] * other.0[lane]))
+    }
+
+    fn numbers(self) -> [f32; 4] {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seeded: the same shapes and numbers in every run.
+    struct Random(u32);
+
+    impl Random {
+        /// -0.5 to 0.5
+        fn number(&mut self) -> f32 {
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (self.0 >> 8) as f32 / (1 << 24) as f32 - 0.5
+        }
+
+        fn below(&mut self, end: usize) -> usize {
+            ((self.number() + 0.5) * end as f32) as usize % end
+        }
+
+        fn numbers(&mut self, count: usize, size: f32) -> Vec<f32> {
+            (0..count).map(|_| self.number() * size).collect()
+        }
+    }
+
+    fn low_halves(weights: &[i16]) -> Vec<u8> {
+        let halves = weights.chunks(BLOCK).map(|block| block.split_at(BLOCK / 2));
+        halves.flat_map(|(one, two)| one.iter().zip(two).map(|(one, two)| (one & 15 | (two & 15) << 4) as u8)).collect()
+    }
+
+    fn multiplied(input: &[f32], weights: &[i16], scales: &[f32], bias: &[f32]) -> Vec<f32> {
+        let (inputs, outputs) = (weights.len() / scales.len(), scales.len());
+        let high: Vec<i8> = weights.iter().map(|weight| (weight >> 4) as i8).collect();
+        let matrix = Matrix { inputs, high: &high, low: &low_halves(weights), scales, bias };
+        let mut quantised = Quantised::default();
+        quantised.set(input, inputs);
+        let mut output = vec![f32::NAN; input.len() / inputs * outputs];
+        quantised.multiply(&matrix, &mut output);
+        output
+    }
+
+    #[test]
+    fn products_of_any_shape_are_those_of_plain_arithmetic() {
+        let mut random = Random(7);
+        for _ in 0..60 {
+            let (rows, inputs, outputs) =
+                (1 + random.below(70), BLOCK * (1 + random.below(48)), 2 * (1 + random.below(12)));
+            let size = 10_f32.powi(random.below(6) as i32 - 3);
+            let input = random.numbers(rows * inputs, size);
+            let weights: Vec<i16> = (0..outputs * inputs).map(|_| (random.number() * 4095.0) as i16).collect();
+            let (scales, bias) = (random.numbers(outputs, 0.01), random.numbers(outputs, size));
+            let found = multiplied(&input, &weights, &scales, &bias);
+            for (at, found) in found.iter().enumerate() {
+                let (row, column) = (at / outputs, at % outputs);
+                let (input, weights) = (&input[row * inputs..][..inputs], &weights[column * inputs..][..inputs]);
+                let sum: f64 = input.iter().zip(weights).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+                let wanted = sum * f64::from(scales[column]) + f64::from(bias[column]);
+                // Every activation is off by up to half a step to either side: six deviations of their sum.
+                let step = f64::from(largest(input)) / f64::from(MOST) * f64::from(scales[column].abs());
+                let slack = 6.0 * step * 1200.0 * (inputs as f64 / 12.0).sqrt() + 1e-5 * wanted.abs();
+                assert!((f64::from(*found) - wanted).abs() <= slack, "{rows} {inputs} {outputs}: {found} {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_numbers_do_not_overflow() {
+        let found = multiplied(&[-1.0; 1536], &[-2047; 3072], &[1.0; 2], &[0.0; 2]);
+        assert!((found[0] - 2047.0 * 1536.0).abs() < 10.0, "{}", found[0]);
+    }
+
+    #[test]
+    fn curves_are_those_of_plain_arithmetic() {
+        let mut random = Random(11);
+        for _ in 0..100 {
+            let count = 1 + random.below(300);
+            let values = random.numbers(count, 24.0);
+
+            let mut found = values.clone();
+            softmax(&mut found);
+            let most = values.iter().copied().fold(f32::MIN, f32::max);
+            let powers: Vec<f64> = values.iter().map(|value| f64::from(value - most).exp()).collect();
+            let all: f64 = powers.iter().sum();
+            for (found, power) in found.iter().zip(&powers) {
+                assert!((f64::from(*found) - power / all).abs() < 1e-6, "softmax: {found} {}", power / all);
+            }
+
+            let mut found = values.clone();
+            gelu(&mut found);
+            for (found, value) in found.iter().zip(&values) {
+                let wanted = f64::from(*value) * below(f64::from(*value));
+                assert!((f64::from(*found) - wanted).abs() < 5e-6, "gelu of {value}: {found} {wanted}");
+            }
+
+            let (gain, bias) = (random.numbers(count, 2.0), random.numbers(count, 2.0));
+            let mut found = values.clone();
+            normalise(&mut found, &Norm { gain: &gain, bias: &bias });
+            let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count as f64;
+            let variance = values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count as f64;
+            for (((found, value), gain), bias) in found.iter().zip(&values).zip(&gain).zip(&bias) {
+                let wanted =
+                    (f64::from(*value) - mean) / (variance + 1e-12).sqrt() * f64::from(*gain) + f64::from(*bias);
+                assert!((f64::from(*found) - wanted).abs() < 1e-4, "normalise: {found} {wanted}");
+            }
+        }
+    }
+
+    /// The share of a normal distribution below x, summed up in small steps.
+    fn below(x: f64) -> f64 {
+        const STEPS: i32 = 2000;
+        let density = |x: f64| (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let step = x / f64::from(STEPS);
+        let middle = |at: i32| density(step * (f64::from(at) + 0.5));
+        0.5 + (0..STEPS).map(middle).sum::<f64>() * step
+    }
+
+    #[test]
+    fn rows_are_mixed_as_in_plain_arithmetic() {
+        let mut random = Random(13);
+        for _ in 0..50 {
+            let (count, stride) = (1 + random.below(256), 32 + random.below(64));
+            let (factors, rows) = (random.numbers(count, 1.0), random.numbers(count * stride, 1.0));
+            let mut found = [0.0; 32];
+            mix(&mut found, &factors, &rows, stride);
+            for (at, found) in found.iter().enumerate() {
+                let wanted: f64 =
+                    (0..count).map(|row| f64::from(factors[row]) * f64::from(rows[row * stride + at])).sum();
+                assert!((f64::from(*found) - wanted).abs() < 1e-4, "{found} {wanted}");
+            }
+        }
+    }
+}

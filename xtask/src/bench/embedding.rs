@@ -1,0 +1,130 @@
+//! What a vector costs: `POST /embedding` through the whole host, with fresh instances for every request and with kept ones,
+//! beside onnxruntime, which runs the same model natively on one thread.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+
+use super::load::{Sender, connect};
+use super::server::Server;
+use crate::process::{program, run as run_program};
+use crate::{model, tree};
+
+/// Of a text, the start's and the end's among them.
+const TOKENS: [usize; 4] = [4, 16, 38, 122];
+const ROUNDS: usize = 3;
+/// CPU time is counted in hundredths of a second: this much of it is one in a hundred.
+const LENGTH: Duration = Duration::from_millis(1500);
+const MANY: usize = 10_000;
+
+pub(super) fn run(host: &Path) -> anyhow::Result<()> {
+    let folder = tree::target().join("bench");
+    fs::create_dir_all(&folder)?;
+    let fresh = folder.join("fresh.toml");
+    fs::write(&fresh, "[limits]\nrequests_per_instance = 1\n")?;
+    let kept = folder.join("kept.toml");
+    fs::write(&kept, "")?;
+    let start = |name, config: &Path| {
+        let config = config.to_string_lossy();
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--config", &config];
+        Server::start(name, host, &arguments, &[("LOG_LEVEL", "warn"), ("HF_API_KEY", ""), ("HF_TOKEN", "")])
+    };
+    let servers = [start("fresh instances", &fresh)?, start("kept instances", &kept)?];
+    let native =
+        onnxruntime().inspect_err(|error| println!("\nonnxruntime is left out: {error:#}")).unwrap_or_default();
+
+    println!(
+        "\nPOST /embedding, one connection, CPU ms per text, medians of {ROUNDS} rounds; beside onnxruntime, one thread"
+    );
+    println!(
+        "{:<8} {:>16} {:>16} {:>12}   kept beside onnxruntime",
+        "tokens", servers[0].name, servers[1].name, "onnxruntime"
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for tokens in TOKENS {
+        let [fresh, kept] = [&servers[0], &servers[1]].map(|server| runtime.block_on(cpu_ms(server, tokens)));
+        let (fresh, kept) = (fresh?, kept?);
+        match native.get(&tokens) {
+            Some(native) => {
+                println!("{tokens:<8} {fresh:>16.2} {kept:>16.2} {native:>12.2}   {:>6.2} x", kept / native)
+            }
+            None => println!("{tokens:<8} {fresh:>16.2} {kept:>16.2} {:>12}", "-"),
+        }
+    }
+    let before = servers[1].resident_mb()?;
+    runtime.block_on(async {
+        let mut sender = connect(&servers[1].address).await?;
+        for _ in 0..MANY {
+            ask(&mut sender, &servers[1].address, &text(6)).await?;
+        }
+        anyhow::Ok(())
+    })?;
+    println!("resident memory {before:.0} MB, after {MANY} more embeddings {:.0} MB", servers[1].resident_mb()?);
+    Ok(())
+}
+
+/// Each word is one token.
+fn text(tokens: usize) -> String {
+    ["river"].repeat(tokens - 2).join(" ")
+}
+
+async fn cpu_ms(server: &Server, tokens: usize) -> anyhow::Result<f64> {
+    let text = text(tokens);
+    let mut sender = connect(&server.address).await?;
+    let mut found = Vec::new();
+    for _ in 0..ROUNDS {
+        for _ in 0..3 {
+            ask(&mut sender, &server.address, &text).await?;
+        }
+        let (before, began) = (server.cpu_us()?, Instant::now());
+        let mut count = 0;
+        while began.elapsed() < LENGTH {
+            ask(&mut sender, &server.address, &text).await?;
+            count += 1;
+        }
+        found.push((server.cpu_us()? - before) / 1000.0 / f64::from(count));
+    }
+    found.sort_by(f64::total_cmp);
+    Ok(found[ROUNDS / 2])
+}
+
+async fn ask(sender: &mut Sender, address: &str, text: &str) -> anyhow::Result<()> {
+    if sender.ready().await.is_err() {
+        *sender = connect(address).await?;
+    }
+    let body = serde_json::json!({ "text": text }).to_string();
+    let request = http::Request::post("/embedding")
+        .header("host", address)
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body)))?;
+    let response = sender.send_request(request).await.context("no answer")?;
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.context("a broken answer")?.to_bytes();
+    ensure!(head.status == 200, "{}: {}", head.status, String::from_utf8_lossy(&body));
+    let model = head.headers.get("x-model").and_then(|model| model.to_str().ok()).unwrap_or_default();
+    ensure!(model == "local/all-MiniLM-L6-v2", "`{model}` answered");
+    Ok(())
+}
+
+/// Milliseconds per text by tokens.
+fn onnxruntime() -> anyhow::Result<BTreeMap<usize, f64>> {
+    let files = model::published()?;
+    let venv = tree::target().join("bench/venv");
+    let python = venv.join("bin/python");
+    if !venv.join("installed").is_file() {
+        run_program(program("python3").args(["-m", "venv"]).arg(&venv))?;
+        run_program(Command::new(&python).args(["-m", "pip", "install", "--quiet", "numpy", "onnx", "onnxruntime"]))?;
+        fs::write(venv.join("installed"), "")?;
+    }
+    let script = tree::root().join("xtask/src/bench/minilm.py");
+    let output =
+        Command::new(&python).arg(&script).arg(&files).args(TOKENS.map(|tokens| tokens.to_string())).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).context("what minilm.py found")
+}
