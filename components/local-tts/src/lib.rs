@@ -77,6 +77,7 @@ impl own::Guest for LocalTts {
             confidence: found.confidence,
             duration: found.duration,
             segments: found.segments,
+            loudness: found.loudness,
             served: found.served,
         })
     }

@@ -57,6 +57,7 @@ impl own::Guest for Local {
                 confidence: found.confidence,
                 duration: found.duration,
                 segments: found.segments,
+                loudness: found.loudness,
                 served: found.served,
             });
         }
@@ -67,6 +68,7 @@ impl own::Guest for Local {
             confidence: None,
             duration: Some(heard.duration),
             segments: heard.segments,
+            loudness: heard.loudness,
             served: served(model),
         })
     }

@@ -91,7 +91,29 @@ pub(super) async fn recordings_get_their_duration(house: &House<'_>) -> Result<(
         ensure!(body.get("language").is_some(), "{kind}: {body}");
         let duration = body["duration"].as_f64().with_context(|| format!("{kind} has no duration: {body}"))?;
         ensure!((0.45..0.55).contains(&duration), "{kind} lasts {duration} s");
+        ensure!(body["transcript_available"] == false, "{kind}: {body}");
+        ensure!(body["loudness_dbfs"].as_f64().is_some_and(|db| (-40.0..0.0).contains(&db)), "{kind}: {body}");
     }
+    Ok(())
+}
+
+/// The platform hears where its own voice speaks, and where it pauses.
+pub(super) async fn speech_is_found_in_a_recording(house: &House<'_>) -> Result<()> {
+    let said = house.post("/tts", &json!({ "text": "This is one sentence. And here is another one." })).await?;
+    let sound = said.is(200)?.body.to_vec();
+    let seconds = media::wav_seconds(&sound)?;
+    let body = stt(house, &sound).await?.is(200)?.json()?;
+    let segments = body["segments"].as_array().context("segments")?;
+    ensure!(segments.len() == 2, "{body}");
+    for pair in segments.windows(2) {
+        let (end, start) = (pair[0]["end"].as_f64().context("an end")?, pair[1]["start"].as_f64().context("a start")?);
+        ensure!((0.2..0.8).contains(&(start - end)), "the pause lasts from {end} to {start}");
+    }
+    ensure!(
+        segments.iter().all(|it| it["text"] == "" && it["end"].as_f64().is_some_and(|end| end <= seconds)),
+        "{body}"
+    );
+    ensure!(body["loudness_dbfs"].as_f64().is_some_and(|db| (-30.0..-12.0).contains(&db)), "{body}");
     Ok(())
 }
 
