@@ -69,7 +69,7 @@ impl own::Guest for LocalTts {
     }
 
     async fn transcribe(model: String, input: own::Recording, within: Budget) -> Result<own::Transcript, Error> {
-        let input = next::Recording { audio: input.audio, language: input.language };
+        let input = next::Recording { audio: input.audio, language: input.language, timestamps: input.timestamps };
         let found = next::transcribe(model, input, within).await?;
         Ok(own::Transcript {
             text: found.text,

@@ -120,6 +120,7 @@ fn spoken(word: &str, before: Option<&str>, next: Option<&str>, last: bool) -> W
     if let Some(weak) = find(WEAK, word) {
         // Alone or at the end it is said in full: "what are you looking for?"
         return match last {
+            true if word == "a" => Word { sounds: "'e".to_owned(), weight: Weight::Content },
             true => {
                 Word { sounds: sounds(word), weight: if before.is_none() { Weight::Content } else { Weight::Function } }
             }

@@ -43,21 +43,7 @@ impl Speech {
 
     /// The head of a WAV file, true in its sizes.
     pub(crate) fn header(&self) -> [u8; 44] {
-        let data = self.samples * 2;
-        let mut header = [0; 44];
-        header[0..4].copy_from_slice(b"RIFF");
-        header[4..8].copy_from_slice(&(36 + data).to_le_bytes());
-        header[8..16].copy_from_slice(b"WAVEfmt ");
-        header[16..20].copy_from_slice(&16_u32.to_le_bytes());
-        header[20..22].copy_from_slice(&1_u16.to_le_bytes());
-        header[22..24].copy_from_slice(&1_u16.to_le_bytes());
-        header[24..28].copy_from_slice(&RATE.to_le_bytes());
-        header[28..32].copy_from_slice(&(RATE * 2).to_le_bytes());
-        header[32..34].copy_from_slice(&2_u16.to_le_bytes());
-        header[34..36].copy_from_slice(&16_u16.to_le_bytes());
-        header[36..40].copy_from_slice(b"data");
-        header[40..44].copy_from_slice(&data.to_le_bytes());
-        header
+        hybrid_audio::header(RATE, 1, self.samples * 2)
     }
 
     /// The samples of the next phrase, little-endian; none after the last.

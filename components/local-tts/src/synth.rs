@@ -24,7 +24,7 @@ pub(crate) struct Frame {
 }
 
 /// The resonances above F3, which hardly move: frequency and bandwidth of a man's.
-const HIGHER: [(f32, f32); 5] = [(3350.0, 250.0), (4100.0, 300.0), (4950.0, 450.0), (5900.0, 600.0), (7000.0, 800.0)];
+const HIGHER: [(f32, f32); 5] = [(3350.0, 165.0), (4100.0, 200.0), (4950.0, 290.0), (5900.0, 390.0), (7000.0, 520.0)];
 /// Where noise resonates: F2 and F3 as they are, then these.
 const NOISE: [(f32, f32); 4] = [(3350.0, 350.0), (4000.0, 450.0), (5200.0, 1100.0), (7600.0, 2600.0)];
 /// Bandwidths of F2 and F3 for noise.

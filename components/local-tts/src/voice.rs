@@ -22,11 +22,11 @@ pub(crate) struct Voice {
 /// By `speaker_id`.
 pub(crate) static VOICES: &[Voice] = &[
     // A man in his thirties.
-    Voice { pitch: 112.0, range: 1.0, formants: [1.0, 1.0, 1.0], open: 0.55, tilt: 4.0, breath: -52.0, pace: 1.0 },
+    Voice { pitch: 112.0, range: 1.0, formants: [1.0, 1.0, 1.0], open: 0.55, tilt: 2.0, breath: -52.0, pace: 1.0 },
     // A woman.
-    Voice { pitch: 196.0, range: 0.95, formants: [1.12, 1.16, 1.13], open: 0.62, tilt: 6.0, breath: -47.0, pace: 1.0 },
+    Voice { pitch: 196.0, range: 0.95, formants: [1.12, 1.16, 1.13], open: 0.62, tilt: 4.0, breath: -47.0, pace: 1.0 },
     // An older, deeper man.
-    Voice { pitch: 86.0, range: 0.85, formants: [0.96, 0.95, 0.95], open: 0.5, tilt: 7.0, breath: -50.0, pace: 1.06 },
+    Voice { pitch: 86.0, range: 0.85, formants: [0.96, 0.95, 0.95], open: 0.5, tilt: 5.0, breath: -50.0, pace: 1.06 },
     // A younger, brighter woman.
-    Voice { pitch: 222.0, range: 1.1, formants: [1.16, 1.2, 1.17], open: 0.6, tilt: 3.0, breath: -46.0, pace: 0.96 },
+    Voice { pitch: 222.0, range: 1.1, formants: [1.16, 1.2, 1.17], open: 0.6, tilt: 2.0, breath: -46.0, pace: 0.96 },
 ];

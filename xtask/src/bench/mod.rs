@@ -3,12 +3,13 @@
 //! Three servers answer POST /llm from the same stand-in, which costs nothing: a native reverse proxy, our host, and the
 //! composed file under our host. Each is a process of its own, and so are the stand-in and the load. CPU is the server's
 //! user and system time; on a machine shared with others it is the figure to trust. Ratios are to the proxy of the same
-//! run.
+//! run. At the end, how fast the voice inside the platform speaks.
 
 pub mod load;
 pub mod proxy;
 
 pub(crate) mod server;
+mod speech;
 
 use std::path::Path;
 
@@ -70,6 +71,7 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     println!("\nPOST /llm streamed, 1 connection, the same; the times are those to the first piece");
     table(&answering, &measured(&answering, 1, seconds, Way::Stream)?);
+    speech::print(&host)?;
     ensure!(answering.len() == servers.len(), "not all servers could be measured");
     Ok(())
 }
