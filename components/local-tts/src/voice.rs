@@ -24,9 +24,9 @@ pub(crate) static VOICES: &[Voice] = &[
     // A man in his thirties.
     Voice { pitch: 112.0, range: 1.0, formants: [1.0, 1.0, 1.0], open: 0.55, tilt: 2.0, breath: -52.0, pace: 1.0 },
     // A woman.
-    Voice { pitch: 196.0, range: 0.95, formants: [1.12, 1.16, 1.13], open: 0.62, tilt: 4.0, breath: -47.0, pace: 1.0 },
+    Voice { pitch: 184.0, range: 0.95, formants: [1.11, 1.14, 1.11], open: 0.66, tilt: 7.0, breath: -45.0, pace: 1.0 },
     // An older, deeper man.
     Voice { pitch: 86.0, range: 0.85, formants: [0.96, 0.95, 0.95], open: 0.5, tilt: 5.0, breath: -50.0, pace: 1.06 },
     // A younger, brighter woman.
-    Voice { pitch: 222.0, range: 1.1, formants: [1.16, 1.2, 1.17], open: 0.6, tilt: 2.0, breath: -46.0, pace: 0.96 },
+    Voice { pitch: 208.0, range: 1.1, formants: [1.13, 1.16, 1.14], open: 0.68, tilt: 8.0, breath: -44.0, pace: 0.96 },
 ];
