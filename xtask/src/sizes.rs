@@ -8,14 +8,14 @@ use crate::tree::{self, Guest};
 
 /// A component should start in a moment and fit an edge node many times over.
 const PLAIN_BYTES: u64 = 400_000;
-/// Picture and audio codecs, and the docs page, are data and code that one cannot do without.
+/// Picture and audio codecs, a dictionary of sounds, and the docs page, are data and code that one cannot do without.
 const LARGE_BYTES: u64 = 3_000_000;
 /// A model's weights are mapped from the file, and loaded as they are touched.
 const MODEL_BYTES: u64 = 33_000_000;
 /// Those that carry a model's weights; composed files have them only where somebody asks.
 pub const MODELS: &[&str] = &["local-embedding"];
-/// Those that carry a codec or the docs page.
-const LARGE: &[&str] = &["image", "image-edit", "tts", "stt", "local", "router"];
+/// Those that carry a codec, a dictionary or the docs page.
+const LARGE: &[&str] = &["image", "image-edit", "tts", "stt", "local", "local-tts", "router"];
 
 /// What the guest's file may weigh.
 pub fn limit(guest: &Guest) -> u64 {

@@ -236,6 +236,7 @@ impl Guest for HuggingFace {
             confidence: spoken.confidence,
             duration: spoken.duration,
             segments: spoken.segments,
+            loudness: None,
             served: caller.served(index, attempts),
         })
     }

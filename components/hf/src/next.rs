@@ -19,9 +19,9 @@ pub(crate) async fn transcribe(
     within: Budget,
 ) -> Result<ours::Transcript, Error> {
     let ours::Recording { audio, language, timestamps } = input;
-    let theirs::Transcript { text, language, confidence, duration, segments, served } =
+    let theirs::Transcript { text, language, confidence, duration, segments, loudness, served } =
         theirs::transcribe(model, theirs::Recording { audio, language, timestamps }, within).await?;
-    Ok(ours::Transcript { text, language, confidence, duration, segments, served })
+    Ok(ours::Transcript { text, language, confidence, duration, segments, loudness, served })
 }
 
 pub(crate) async fn draw(model: String, prompt: PicturePrompt, within: Budget) -> Result<ours::Picture, Error> {

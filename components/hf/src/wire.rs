@@ -6,7 +6,7 @@ use hybrid_guest::types::{PicturePrompt, Reason};
 
 use crate::body::{Body, Chunks, Part};
 use crate::json;
-use crate::request::{Request, Target, finite, push_member, push_some};
+use crate::request::{Request, finite, push_member, push_some};
 use crate::upstream::{Upstream, Wire, is_path};
 
 /// A JSON object in the making; bytes go into it as data URIs, made when they are sent.
@@ -307,8 +307,8 @@ pub(crate) fn embed(upstream: &Upstream, texts: &[String]) -> Request {
 #[cfg(test)]
 pub(crate) fn path(request: &Request) -> &str {
     match &request.target {
-        Target::Task(path) => path,
-        Target::Chat => panic!("a chat has no path of its own"),
+        crate::request::Target::Task(path) => path,
+        crate::request::Target::Chat => panic!("a chat has no path of its own"),
     }
 }
 

@@ -80,6 +80,7 @@ impl own::Guest for LocalEmbedding {
             confidence: found.confidence,
             duration: found.duration,
             segments: found.segments,
+            loudness: found.loudness,
             served: found.served,
         })
     }

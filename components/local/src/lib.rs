@@ -9,7 +9,6 @@ mod hashed_words;
 mod pattern;
 mod segments;
 mod tint;
-mod tone;
 
 #[expect(unsafe_code, reason = "generated")]
 mod bindings {
@@ -46,24 +45,9 @@ struct Local;
 
 impl own::Guest for Local {
     async fn speak(model: String, input: own::SpeechInput, within: Budget) -> Result<own::Sound, Error> {
-        if model != tone::MODEL {
-            let input = next::SpeechInput { text: input.text, speaker_id: input.speaker_id, speed: input.speed };
-            let sound = next::speak(model, input, within).await?;
-            return Ok(own::Sound { audio: sound.audio, served: sound.served });
-        }
-        let mut tune = tone::Tune::of(&input.text, input.speaker_id, input.speed);
-        let (mut to, body) = wit_stream::new();
-        spawn(async move {
-            let mut piece = tune.header().to_vec();
-            // What comes back unsent, nobody wanted.
-            while to.write_all(piece).await.is_empty() {
-                match tune.piece() {
-                    Some(samples) => piece = samples,
-                    None => break,
-                }
-            }
-        });
-        Ok(own::Sound { audio: media("audio/wav", body), served: served(model) })
+        let input = next::SpeechInput { text: input.text, speaker_id: input.speaker_id, speed: input.speed };
+        let sound = next::speak(model, input, within).await?;
+        Ok(own::Sound { audio: sound.audio, served: sound.served })
     }
 
     async fn transcribe(model: String, input: own::Recording, within: Budget) -> Result<own::Transcript, Error> {
@@ -76,6 +60,7 @@ impl own::Guest for Local {
                 confidence: found.confidence,
                 duration: found.duration,
                 segments: found.segments,
+                loudness: found.loudness,
                 served: found.served,
             });
         }
@@ -86,6 +71,7 @@ impl own::Guest for Local {
             confidence: None,
             duration: Some(heard.duration),
             segments: heard.segments,
+            loudness: heard.loudness,
             served: served(model),
         })
     }

@@ -23,6 +23,8 @@ pub(crate) struct Heard {
     /// Seconds.
     pub(crate) duration: f64,
     pub(crate) segments: Vec<Segment>,
+    /// Of the speech, in dB of full scale; of all of it where there is no speech. None where there is no sound.
+    pub(crate) loudness: Option<f32>,
 }
 
 /// Takes a WAV file in pieces, split anywhere, and keeps one number for each frame of it.
@@ -127,7 +129,9 @@ impl Listener {
         let channels = f64::from(format.channels);
         let duration = (self.samples as f64 / channels).floor() / f64::from(format.rate);
         let frame = f64::from(format.frame) / f64::from(format.rate);
-        let segments = speech(&self.frames)
+        let speech = speech(&self.frames);
+        let loudness = loudness(&self.frames, &speech);
+        let segments = speech
             .into_iter()
             .map(|(start, end)| Segment {
                 start: start as f64 * frame,
@@ -135,7 +139,7 @@ impl Listener {
                 text: String::new(),
             })
             .collect();
-        Ok(Heard { duration, segments })
+        Ok(Heard { duration, segments, loudness })
     }
 
     /// The next `count` bytes once they are all there.
@@ -207,6 +211,16 @@ fn speech(frames: &[f32]) -> Vec<(usize, usize)> {
     }
     found.retain(|(start, end)| end - start >= MIN_SPEECH_FRAMES);
     found
+}
+
+/// The root mean square over the stretches, to a tenth of a decibel.
+fn loudness(frames: &[f32], stretches: &[(usize, usize)]) -> Option<f32> {
+    let heard: Vec<f32> = match stretches {
+        [] => frames.to_vec(),
+        stretches => stretches.iter().flat_map(|&(start, end)| &frames[start..end]).copied().collect(),
+    };
+    let power = heard.iter().map(|db| 10_f64.powf(f64::from(*db) / 10.0)).sum::<f64>() / heard.len() as f64;
+    (!heard.is_empty()).then(|| (100.0 * power.log10()).round() as f32 / 10.0)
 }
 
 /// Between the room's noise and the voice, nearer to the noise. A recording without a pause is all voice.
@@ -312,7 +326,15 @@ mod tests {
         let steady = heard(&wav(&sound(&[(1.0, 0.3)]), &fmt(1, 1, 16), 0), 512).expect("a WAV");
         assert_found(&steady, &[(0.0, 1.0)]);
         let none = heard(&wav(&[], &fmt(1, 1, 16), 0), 512).expect("a WAV");
-        assert_eq!((none.duration, none.segments.len()), (0.0, 0));
+        assert_eq!((none.duration, none.segments.len(), none.loudness), (0.0, 0, None));
+    }
+
+    #[test]
+    fn loudness_is_that_of_the_speech() {
+        // A sine of this height has its root mean square 3 dB under it; pauses do not count.
+        let heard = heard(&wav(&sound(&[(1.0, 0.0), (1.0, 0.5), (1.0, 0.0)]), &fmt(1, 1, 16), 0), 512).expect("a WAV");
+        let loudness = heard.loudness.expect("a sound");
+        assert!((loudness + 9.0).abs() < 0.7, "{loudness}");
     }
 
     #[test]

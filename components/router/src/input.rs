@@ -441,7 +441,7 @@ mod tests {
         for model in [
             "openai/whisper-base",
             "a/b",
-            "local/tone",
+            "local/klatt-en",
             "local/all-MiniLM-L6-v2",
             "meta-llama/Llama-3.1_8B",
             "local/x.y-z_1",

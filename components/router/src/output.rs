@@ -104,6 +104,8 @@ pub(crate) struct Transcript<'a> {
     pub duration: Option<f64>,
     /// Start, end, text.
     pub segments: Vec<(f64, Option<f64>, &'a str)>,
+    /// dB of full scale.
+    pub loudness: Option<f32>,
 }
 
 pub(crate) fn transcript(transcript: &Transcript<'_>, served: &Served) -> Vec<u8> {
@@ -123,6 +125,13 @@ pub(crate) fn transcript(transcript: &Transcript<'_>, served: &Served) -> Vec<u8
             .map(|(start, end, text)| json!({"start": start, "end": end, "text": text}))
             .collect();
         writer.field("segments", &segments);
+    }
+    if let Some(loudness) = transcript.loudness {
+        writer.field("loudness_dbfs", &loudness);
+    }
+    // Where no model listened, an empty text does not mean that nothing was said.
+    if served.placeholder {
+        writer.field("transcript_available", &false);
     }
     writer.end(Some(served))
 }
@@ -250,16 +259,23 @@ mod tests {
 
     #[test]
     fn a_transcript_says_what_is_not_known() {
-        let mut answer =
-            Transcript { text: "hi", language: Some("en"), confidence: None, duration: None, segments: Vec::new() };
+        let mut answer = Transcript {
+            text: "hi",
+            language: Some("en"),
+            confidence: None,
+            duration: None,
+            segments: Vec::new(),
+            loudness: None,
+        };
         assert_eq!(
             text(transcript(&answer, &served(false))),
             r#"{"text":"hi","language":"en","confidence":null,"model":"a/b"}"#
         );
-        (answer.duration, answer.segments) = (Some(1.5), vec![(0.0, None, "hi")]);
+        (answer.duration, answer.segments, answer.loudness) = (Some(1.5), vec![(0.0, None, "hi")], Some(-20.5));
         let read: serde_json::Value = serde_json::from_str(&text(transcript(&answer, &served(true)))).expect("JSON");
         assert_eq!(read["segments"][0], json!({"start": 0.0, "end": null, "text": "hi"}));
         assert_eq!((&read["duration"], &read["placeholder"]), (&1.5.into(), &true.into()));
+        assert_eq!((&read["transcript_available"], &read["loudness_dbfs"]), (&false.into(), &json!(-20.5)));
     }
 
     #[test]

@@ -178,6 +178,7 @@ async fn stt(visit: Visit<'_>) -> Result<Answer, Refusal> {
         confidence: found.confidence,
         duration: found.duration,
         segments: found.segments.iter().map(|it| (it.start, it.end, it.text.as_str())).collect(),
+        loudness: found.loudness,
     };
     Ok(Answer::bytes(JSON, output::transcript(&transcript, &found.served)).by(&found.served).heard(found.duration))
 }

@@ -65,6 +65,7 @@ impl Guest for Stt {
             confidence: answer.confidence,
             duration: answer.duration,
             segments: answer.segments,
+            loudness: answer.loudness,
             served,
         })
     }

@@ -20,7 +20,7 @@ fn is_stand_in(reply: &Reply) -> Result<()> {
 }
 
 /// Models that run inside the platform; a composed file may be without them.
-const REAL: &[&str] = &["local/all-MiniLM-L6-v2"];
+const REAL: &[&str] = &["local/all-MiniLM-L6-v2", "local/klatt-en"];
 
 /// A real model's answer passes as what it is, anything else is labelled.
 pub(super) fn is_honest(reply: &Reply) -> Result<()> {
@@ -59,11 +59,40 @@ pub(super) async fn pictures_have_their_size_and_depend_on_the_prompt(house: &Ho
     Ok(())
 }
 
-pub(super) async fn speech_is_a_playable_wav(house: &House<'_>) -> Result<()> {
-    let reply = house.post("/tts", &json!({ "text": "Hello, this is a test.", "speaker_id": 1 })).await?;
-    let seconds = media::wav_seconds(&reply.is(200)?.is_of("audio/wav")?.body)?;
-    ensure!((0.2..60.0).contains(&seconds), "{seconds} s");
+pub(super) async fn speech_is_real_and_in_four_voices(house: &House<'_>) -> Result<()> {
+    let say = async |body: Value| -> Result<Vec<u8>> {
+        let reply = house.post("/tts", &body).await?;
+        reply.is(200)?.is_of("audio/wav")?.says("x-provider", "local")?.says("x-model", "local/klatt-en")?;
+        ensure!(reply.header("x-placeholder") != "true", "real speech is labelled a placeholder");
+        Ok(reply.body.to_vec())
+    };
+    let text = "Hello, this is a test of 3 voices and 1 more.";
+    let mut voices = Vec::new();
+    for speaker in 0..4 {
+        let sound = say(json!({ "text": text, "speaker_id": speaker })).await?;
+        let seconds = media::wav_seconds(&sound)?;
+        ensure!((2.0..7.0).contains(&seconds), "voice {speaker} takes {seconds} s");
+        ensure!(!voices.contains(&sound), "voice {speaker} sounds like another");
+        voices.push(sound);
+    }
+    ensure!(say(json!({ "text": text })).await? == voices[0], "the first voice is not the default, or varies");
+    let (slow, fast) = (json!({ "text": text, "speed": 0.5 }), json!({ "text": text, "speed": 2 }));
+    let ratio = media::wav_seconds(&say(slow).await?)? / media::wav_seconds(&say(fast).await?)?;
+    ensure!((3.6..4.4).contains(&ratio), "half and double speed differ by {ratio}");
     Ok(())
+}
+
+pub(super) async fn what_cannot_be_spoken_is_the_callers_to_mend(house: &House<'_>) -> Result<()> {
+    for text in ["Привет, мир", "你好", "こんにちは", "مرحبا", "hello мир", "🎉🎉", "..."] {
+        house.post("/tts", &json!({ "text": text })).await?.names(&["text"]).with_context(|| text)?;
+    }
+    house.post("/tts", &json!({ "text": "hello", "speaker_id": 4 })).await?.names(&["speaker_id"])?;
+    say_whole(house, "Café: naïve 🎉 résumé").await
+}
+
+async fn say_whole(house: &House<'_>, text: &str) -> Result<()> {
+    let reply = house.post("/tts", &json!({ "text": text })).await?;
+    media::wav_seconds(&reply.is(200)?.body).map(|_| ())
 }
 
 pub(super) async fn recordings_get_their_duration(house: &House<'_>) -> Result<()> {
@@ -74,7 +103,29 @@ pub(super) async fn recordings_get_their_duration(house: &House<'_>) -> Result<(
         ensure!(body.get("language").is_some(), "{kind}: {body}");
         let duration = body["duration"].as_f64().with_context(|| format!("{kind} has no duration: {body}"))?;
         ensure!((0.45..0.55).contains(&duration), "{kind} lasts {duration} s");
+        ensure!(body["transcript_available"] == false, "{kind}: {body}");
+        ensure!(body["loudness_dbfs"].as_f64().is_some_and(|db| (-40.0..0.0).contains(&db)), "{kind}: {body}");
     }
+    Ok(())
+}
+
+/// The platform hears where its own voice speaks, and where it pauses.
+pub(super) async fn speech_is_found_in_a_recording(house: &House<'_>) -> Result<()> {
+    let said = house.post("/tts", &json!({ "text": "This is one sentence. And here is another one." })).await?;
+    let sound = said.is(200)?.body.to_vec();
+    let seconds = media::wav_seconds(&sound)?;
+    let body = stt(house, &sound).await?.is(200)?.json()?;
+    let segments = body["segments"].as_array().context("segments")?;
+    ensure!(segments.len() == 2, "{body}");
+    for pair in segments.windows(2) {
+        let (end, start) = (pair[0]["end"].as_f64().context("an end")?, pair[1]["start"].as_f64().context("a start")?);
+        ensure!((0.2..0.8).contains(&(start - end)), "the pause lasts from {end} to {start}");
+    }
+    ensure!(
+        segments.iter().all(|it| it["text"] == "" && it["end"].as_f64().is_some_and(|end| end <= seconds)),
+        "{body}"
+    );
+    ensure!(body["loudness_dbfs"].as_f64().is_some_and(|db| (-30.0..-12.0).contains(&db)), "{body}");
     Ok(())
 }
 

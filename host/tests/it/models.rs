@@ -87,8 +87,8 @@ async fn each_capability_is_answered_where_the_operator_says() {
     assert_eq!(header(&answer, "x-placeholder"), "true");
     assert_uniform(&post(&house, "/llm", &[OFF], &hello("openai/gpt-oss-20b")).await, "huggingface_api_error");
     assert!(standin.requests().is_empty(), "a service was asked");
-    let answer = post(&house, "/tts", &[], &json!({ "text": "hello", "model": "local/tone" })).await;
-    assert_eq!(header(&answer, "x-placeholder"), "", "{}", answer.status);
+    let answer = post(&house, "/tts", &[], &json!({ "text": "hello", "model": "local/klatt-en" })).await;
+    assert_ne!(header(&answer, "x-provider"), "local", "{}", answer.status);
 
     // `remote` without a key stays without an answer.
     let house = House::with_environment(&built(), "[choice]\nembedding = \"remote\"", &[]).await;

@@ -3,7 +3,8 @@
 //! Four servers answer POST /llm from the same stand-in, which costs nothing: a native reverse proxy, our host, the same
 //! where every request needs a key and counts for two limits, and the composed file under our host. Each is a process of its own, and so are the stand-in and the load. CPU is the server's
 //! user and system time; on a machine shared with others it is the figure to trust. Ratios are to the proxy of the same
-//! run. Embeddings, which are computed inside a component, are measured beside onnxruntime.
+//! run. Embeddings, which are computed inside a component, are measured beside onnxruntime, and the voice inside the
+//! platform by how fast it speaks.
 
 pub mod load;
 pub mod proxy;
@@ -11,6 +12,7 @@ pub mod swap;
 
 mod embedding;
 pub(crate) mod server;
+mod speech;
 
 use std::path::Path;
 
@@ -91,6 +93,7 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     table(&answering, &measured(&answering, &key, 1, seconds, Way::Stream)?);
     ensure!(answering.len() == servers.len(), "not all servers could be measured");
     drop(servers);
+    speech::print(&host)?;
     embedding::run(&host)
 }
 

@@ -110,24 +110,31 @@ pub(crate) async fn answer(visit: Visit<'_>) -> Result<Answer, Refusal> {
     let timestamps = matches!(shape, Shape::Srt | Shape::Vtt | Shape::Verbose);
     let recording = stt::Recording { audio: sent(audio), model, language, timestamps };
     let found = stt::transcribe(recording, control).await?;
-    let placeholder = placeholder(&found.served);
+    let mut labels = placeholder(&found.served).to_owned();
+    // Where no model listened, an empty text does not mean that nothing was said.
+    if found.served.placeholder {
+        labels.push_str(r#","transcript_available":false"#);
+    }
+    if let (Shape::Verbose, Some(loudness)) = (&shape, found.loudness.filter(|it| it.is_finite())) {
+        labels.push_str(&format!(r#","loudness_dbfs":{loudness}"#));
+    }
     let text = found.text.trim();
     let answer = if events {
         let mut out = Vec::new();
         let quoted = quoted(text);
         event(None, format!(r#"{{"type":"transcript.text.delta","delta":{quoted}}}"#).as_bytes(), &mut out);
-        event(None, format!(r#"{{"type":"transcript.text.done","text":{quoted}{placeholder}}}"#).as_bytes(), &mut out);
+        event(None, format!(r#"{{"type":"transcript.text.done","text":{quoted}{labels}}}"#).as_bytes(), &mut out);
         Answer::bytes("text/event-stream", out).with("cache-control", "no-cache")
     } else {
         let spans = spans(text, &found.segments, found.duration);
         match shape {
-            Shape::Json => Answer::bytes(JSON, format!(r#"{{"text":{}{placeholder}}}"#, quoted(text)).into_bytes()),
+            Shape::Json => Answer::bytes(JSON, format!(r#"{{"text":{}{labels}}}"#, quoted(text)).into_bytes()),
             Shape::Text => Answer::bytes(TEXT, format!("{text}\n").into_bytes()),
             Shape::Srt => Answer::bytes(TEXT, subtitles(&spans, ',').into_bytes()),
             Shape::Vtt => Answer::bytes(TEXT, format!("WEBVTT\n\n{}", subtitles(&spans, '.')).into_bytes()),
             Shape::Verbose => {
                 let language = found.language.as_deref();
-                let body = verbose(text, language, found.duration, &spans, words, placeholder);
+                let body = verbose(text, language, found.duration, &spans, words, &labels);
                 Answer::bytes(JSON, body.into_bytes())
             }
         }
