@@ -39,9 +39,9 @@ fn components_import_wasi_and_what_their_world_names() {
         for import in &outline.imports {
             let known = import.starts_with("wasi:") || import.starts_with("hybrid:");
             assert!(known, "`{name}` imports {import}");
-            // A state of its own is nobody's but the gate's.
+            // State is the gate's, and what the provider tells the router of how models do.
             let store = unversioned(import).starts_with("wasi:keyvalue/");
-            assert!(!store || name == "gate", "`{name}` imports {import}");
+            assert!(!store || ["gate", "hf", "router"].contains(&name.as_str()), "`{name}` imports {import}");
         }
     }
 }

@@ -1,10 +1,12 @@
 //! How the upstreams are doing: who fails again and again is left alone for a while, and who does not serve a model is not
-//! asked for it again. Kept as long as the instance lasts.
+//! asked for it again. Instances of a node tell each other where the runtime keeps a store for it; the rest of what is here
+//! lasts as long as the instance.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use hybrid_guest::types::Reason;
+use hybrid_guest::{catalogue, shared};
 
 use crate::error::failure;
 
@@ -24,8 +26,13 @@ const LONGEST: u32 = 8;
 /// Callers choose names; nobody needs more of them at once.
 const MOST: usize = 128;
 
+/// What others have learned is looked up this often, for each model that is asked for.
+const LOOK_MILLIS: i64 = 1_000;
+/// What is told of a model that goes on being served is told again this often.
+const TELL_MILLIS: i64 = 60_000;
+
 /// What is known of one model at one upstream.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Health {
     key: String,
     /// Calls in a row that failed.
@@ -38,29 +45,147 @@ struct Health {
     until: i64,
 }
 
+impl Health {
+    fn told(&self) -> String {
+        let Health { until, opened, not_served, rate_limited, .. } = self;
+        format!("{until} {opened} {} {}", u8::from(*not_served), u8::from(*rate_limited))
+    }
+
+    fn read(key: &str, told: &str) -> Option<Health> {
+        let mut words = told.split(' ');
+        let mut word = || words.next()?.parse::<i64>().ok();
+        let (until, opened) = (word()?, u32::try_from(word()?).ok()?);
+        let (not_served, rate_limited) = (word()? == 1, word()? == 1);
+        Some(Health { key: key.to_owned(), failures: 0, opened, rate_limited, not_served, until })
+    }
+
+    fn is_shut(&self) -> bool {
+        self.opened > 0 || self.not_served
+    }
+}
+
 /// What an upstream's model is found under.
 pub(crate) fn key(provider: &str, capability: &str, id: &str) -> String {
-    [provider, " ", capability, " ", id].concat()
+    ["circuit ", provider, " ", capability, " ", id].concat()
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Ward(Vec<Health>);
 
+/// When something was last done about a key.
+#[derive(Debug, Default)]
+struct Times(Vec<(String, i64)>);
+
+impl Times {
+    /// Whether it was longer ago than `pause`; it counts as done then.
+    fn due(&mut self, key: &str, pause: i64, now: i64) -> bool {
+        let at = self.0.iter().position(|(known, _)| known == key);
+        if at.is_some_and(|at| now - self.0[at].1 < pause) {
+            return false;
+        }
+        match at {
+            Some(at) => self.0[at].1 = now,
+            None => {
+                if self.0.len() >= MOST {
+                    self.0.remove(0);
+                }
+                self.0.push((key.to_owned(), now));
+            }
+        }
+        true
+    }
+}
+
 thread_local! {
     static WARD: RefCell<Ward> = RefCell::default();
+    static LOOKED: RefCell<Times> = RefCell::default();
+    static TOLD: RefCell<Times> = RefCell::default();
 }
 
 /// Whether a call may go out now, as `Ward::admit`.
 pub(crate) fn admit(breaker: &Breaker, key: &str, model: &str, now: i64) -> Result<(), Reason> {
-    WARD.with_borrow_mut(|ward| ward.admit(breaker, key, model, now))
+    WARD.with_borrow_mut(|ward| {
+        if LOOKED.with_borrow_mut(|looked| looked.due(key, LOOK_MILLIS, now))
+            && let Ok(told) = shared::get(key)
+        {
+            ward.adopt(key, told.as_deref());
+        }
+        let probes = ward.find(key).is_some_and(|health| health.opened > 0 && health.until <= now);
+        let admitted = ward.admit(breaker, key, model, now);
+        // Others need not try at the same time.
+        if let (true, Some(health)) = (probes, ward.find(key)) {
+            shared::set(key, &health.told());
+        }
+        admitted
+    })
 }
 
 /// How a call ended: with an answer, or with this reason after it was given `time`.
 pub(crate) fn note(breaker: &Breaker, key: &str, outcome: Option<&Reason>, time: Duration, now: i64) {
-    WARD.with_borrow_mut(|ward| ward.note(breaker, key, outcome, time, now));
+    WARD.with_borrow_mut(|ward| {
+        let was_shut = ward.find(key).is_some_and(Health::is_shut);
+        ward.note(breaker, key, outcome, time, now);
+        match ward.find(key) {
+            Some(health) if health.is_shut() => shared::set(key, &health.told()),
+            None if was_shut => shared::delete(key),
+            _ => {}
+        }
+    });
+}
+
+/// Tells the node how a model is doing: with an answer, or with the reason why there is none, and until when an upstream
+/// of its is left alone.
+pub(crate) fn tell(capability: &str, model: &str, outcome: Option<&Reason>, shut_until: Option<i64>, now: i64) {
+    let key = catalogue::state_key(capability, model);
+    let state = match (outcome, shut_until) {
+        (None, _) => "served".to_owned(),
+        (Some(Reason::UnknownModel(_)), _) => "not_served".to_owned(),
+        (Some(_), Some(until)) => catalogue::open_until(until),
+        _ => return,
+    };
+    // Each state has a clock of its own: what changes is told at once.
+    let clock = [key.as_str(), state.split(' ').next().unwrap_or_default()].concat();
+    TOLD.with_borrow_mut(|told| {
+        if told.due(&clock, TELL_MILLIS, now) || outcome.is_some() {
+            if outcome.is_some() {
+                told.0.retain(|(known, _)| !known.starts_with(&key));
+            }
+            shared::set(&key, &state);
+        }
+    });
+}
+
+/// Until when an upstream's model is left alone.
+pub(crate) fn shut_until(key: &str, now: i64) -> Option<i64> {
+    WARD.with_borrow(|ward| {
+        let shut = ward.find(key).filter(|health| health.opened > 0 && !health.not_served && health.until > now);
+        shut.map(|health| health.until)
+    })
 }
 
 impl Ward {
+    fn find(&self, key: &str) -> Option<&Health> {
+        self.0.iter().find(|health| health.key == key)
+    }
+
+    /// Takes over what another instance has learned; none where nobody is kept out.
+    fn adopt(&mut self, key: &str, told: Option<&str>) {
+        let own = self.0.iter().position(|health| health.key == key);
+        match told.and_then(|told| Health::read(key, told)) {
+            None => {
+                // What is counted here, and has led to nothing yet, stays.
+                if let Some(own) = own.filter(|own| self.0[*own].is_shut()) {
+                    self.0.swap_remove(own);
+                }
+            }
+            Some(other) => match own {
+                Some(own) => self.0[own] = Health { failures: self.0[own].failures, ..other },
+                None if self.0.len() < MOST => self.0.push(other),
+                None => {}
+            },
+        }
+    }
+
     /// Refuses where the circuit is open. When its time is over, one call is let through to see; the others wait until that
     /// one has ended, or as long again.
     fn admit(&mut self, breaker: &Breaker, key: &str, model: &str, now: i64) -> Result<(), Reason> {
@@ -229,6 +354,37 @@ mod tests {
             case.failed(&Reason::Timeout, 0);
         }
         assert!(!case.admits(0));
+    }
+
+    #[test]
+    fn instances_learn_from_each_other() {
+        let mut one = Ward::default();
+        for _ in 0..3 {
+            one.note(&BREAKER, "k", Some(&down()), LONG, 0);
+        }
+        let told = one.find("k").expect("it is open").told();
+        let mut other = Ward::default();
+        other.adopt("k", Some(&told));
+        assert!(other.admit(&BREAKER, "k", "a/b", 1).is_err());
+        assert_eq!(Health::read("k", &told).map(|health| health.told()), Some(told));
+        // Somebody found it well again.
+        other.adopt("k", None);
+        assert!(other.admit(&BREAKER, "k", "a/b", 1).is_ok());
+        // What is counted and has led to nothing stays; what cannot be read changes nothing for the worse.
+        other.note(&BREAKER, "k", Some(&down()), LONG, 2);
+        other.adopt("k", Some("what"));
+        assert_eq!(other.find("k").map(|health| health.failures), Some(1));
+    }
+
+    #[test]
+    fn things_are_due_again_after_a_while() {
+        let mut times = Times::default();
+        assert!(times.due("a", 10, 100) && !times.due("a", 10, 109) && times.due("a", 10, 110));
+        assert!(times.due("b", 10, 100));
+        for number in 0..1000 {
+            times.due(&number.to_string(), 10, 0);
+        }
+        assert_eq!(times.0.len(), MOST);
     }
 
     #[test]

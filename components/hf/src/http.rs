@@ -81,6 +81,7 @@ async fn over<'a>(call: &Call<'a>, read: &Read<'a>) -> Result<(u32, usize), Erro
     let breaker = &call.config.breaker;
     let mut attempts = 0;
     let mut kept: Option<Reason> = None;
+    let mut shut = None;
     for (index, upstream) in call.upstreams.iter().enumerate() {
         let time = call.patience.deadline.left();
         if time.is_zero() {
@@ -94,6 +95,7 @@ async fn over<'a>(call: &Call<'a>, read: &Read<'a>) -> Result<(u32, usize), Erro
             Ok(request) => match tries(call, upstream, &request, read).await {
                 Ok(made) => {
                     health::note(breaker, &key, None, time, clock::millis());
+                    health::tell(call.task.capability(), call.model, None, None, clock::millis());
                     return Ok((attempts + made, index));
                 }
                 Err(Error { reason, attempts: made }) => {
@@ -118,11 +120,14 @@ async fn over<'a>(call: &Call<'a>, read: &Read<'a>) -> Result<(u32, usize), Erro
         if !others {
             return Err(Error { reason, attempts });
         }
+        shut = shut.or(health::shut_until(&key, clock::millis()));
         if kept.as_ref().is_none_or(|kept| matches!(kept, Reason::UnknownModel(_))) {
             kept = Some(reason);
         }
     }
-    Err(Error { reason: kept.unwrap_or_else(|| Reason::UnknownModel(call.model.to_owned())), attempts })
+    let reason = kept.unwrap_or_else(|| Reason::UnknownModel(call.model.to_owned()));
+    health::tell(call.task.capability(), call.model, Some(&reason), shut, clock::millis());
+    Err(Error { reason, attempts })
 }
 
 /// Asks one upstream as often as the policy allows; the number of attempts it took.
@@ -132,7 +137,7 @@ async fn tries<'a>(call: &Call<'a>, upstream: &'a Upstream, request: &Request, r
     let mut hold = false;
     loop {
         let left = patience.deadline.left();
-        let own = config.table.number("models", call.model, "attempt_timeout_ms").map(Duration::from_millis);
+        let own = config.table.number(call.model, "attempt_timeout_ms").map(Duration::from_millis);
         // Who queues a job is asked often, and each time answers soon.
         let longest = if upstream.wire.queues() { left } else { own.unwrap_or(config.attempt_timeout) };
         let time = left.min(longest);

@@ -80,11 +80,7 @@ impl Caller {
         let config = config::config();
         let deadline = Deadline::after(Duration::from_millis(within.timeout_ms.into()));
         let policy = config.policy.with_retries(within.retries);
-        let hedge = match task {
-            Task::Embed | Task::Transcribe => config.table.number("capabilities", task.capability(), "hedge_ms"),
-            _ => None,
-        };
-        let hedge = hedge.filter(|millis| *millis > 0).map(Duration::from_millis);
+        let hedge = config.table.hedge(task);
         Caller { config, task, model, patience: Patience { deadline, policy, hedge }, upstreams: Rc::new([]) }
     }
 
@@ -315,7 +311,7 @@ impl Guest for HuggingFace {
             return next::embed(model, texts, within).await;
         }
         let caller = Caller::new(Task::Embed, model, &within).find(false).await?;
-        let batch = caller.config.table.number("models", &caller.model, "batch");
+        let batch = caller.config.table.number(&caller.model, "batch");
         let batch = batch.map_or(request::EMBED_BATCH, |batch| (batch as usize).max(1));
         let (mut dimension, mut values, mut tokens, mut attempts, mut by) = (0, Vec::new(), None, 0, 0);
         for batch in texts.chunks(batch) {

@@ -32,6 +32,31 @@ pub(crate) fn entries(card: &str) -> Option<Vec<Entry>> {
     Some(json::elements(mapping)?.iter().filter_map(entry).collect())
 }
 
+/// As one instance tells another: until then (seconds since 1970) it counts.
+pub(crate) fn told(entries: &[Entry], until: i64) -> String {
+    let mut out = until.to_string();
+    for Entry { provider, id, task, lora } in entries {
+        let lora = lora.as_deref().unwrap_or_default();
+        // None of them may be what parts them: it would be another entry to whoever reads.
+        if [provider, id, task, lora].iter().any(|word| word.contains(['\t', '\n'])) {
+            continue;
+        }
+        out.push_str(&["\n", provider, "\t", id, "\t", task, "\t", lora].concat());
+    }
+    out
+}
+
+pub(crate) fn heard(told: &str) -> Option<(Vec<Entry>, i64)> {
+    let mut lines = told.split('\n');
+    let until = lines.next()?.parse().ok()?;
+    let entry = |line: &str| {
+        let mut words = line.split('\t').map(str::to_owned);
+        let (provider, id, task, lora) = (words.next()?, words.next()?, words.next()?, words.next()?);
+        Some(Entry { provider, id, task, lora: Some(lora).filter(|lora| !lora.is_empty()) })
+    };
+    Some((lines.map(entry).collect::<Option<_>>()?, until))
+}
+
 fn live(provider: &str, entry: &Members<'_>, own: &str) -> Option<Entry> {
     let word = |name: &str| json::get(entry, name).and_then(json::text);
     if word("status")? != "live" {
@@ -67,6 +92,10 @@ mod tests {
         assert_eq!((lora[0].id.as_str(), lora[0].task.as_str()), ("fal-ai/flux-lora", "text-to-image"));
         assert_eq!(lora[0].lora.as_deref(), Some("u/some-flux-lora/resolve/main/lora.safetensors"));
         assert!(recorded("mapping.none").is_empty());
+        for card in [whisper, lora, Vec::new()] {
+            assert_eq!(heard(&told(&card, 7)), Some((card, 7)));
+        }
+        assert_eq!((heard(""), heard("7\nhalf\tan entry")), (None, None));
         assert_eq!(entries("[]"), None);
         assert_eq!(entries("<html>"), None);
         assert_eq!(entries(r#"{"inferenceProviderMapping": [{"provider": "x"}, 3]}"#), Some(Vec::new()));

@@ -2,11 +2,13 @@
 //! built-in one.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use hybrid_guest::table;
 
 use crate::config::Base;
 use crate::json;
+use crate::upstream::Task;
 
 /// A service of the operator's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +28,33 @@ pub(crate) enum Api {
 
 #[derive(Debug)]
 pub(crate) struct Table {
-    own: String,
+    own: Part<String>,
+    built_in: Part<&'static str>,
     endpoints: Vec<Endpoint>,
+    /// When a second call is sent, for vectors and for transcripts: asked for at every request.
+    hedges: [Option<Duration>; 2],
+}
+
+/// One of the two tables, its groups taken apart once.
+#[derive(Debug)]
+struct Part<T> {
+    models: T,
+    capabilities: T,
+    hosts: T,
+}
+
+impl<'a> Part<&'a str> {
+    fn of(table: &'a str) -> Part<&'a str> {
+        let groups = json::members(table).unwrap_or_default();
+        let group = |name: &str| json::get(&groups, name).unwrap_or_default();
+        let hosts = json::member(group("results"), "hosts").unwrap_or_default();
+        Part { models: group("models"), capabilities: group("capabilities"), hosts }
+    }
+
+    fn owned(&self) -> Part<String> {
+        let Part { models, capabilities, hosts } = self;
+        Part { models: (*models).to_owned(), capabilities: (*capabilities).to_owned(), hosts: (*hosts).to_owned() }
+    }
 }
 
 impl Table {
@@ -46,21 +73,40 @@ impl Table {
             let authorization = word("secret").and_then(|secret| text(&secret)).map(|key| format!("Bearer {key}"));
             endpoints.push(Endpoint { name: name.into_owned(), base, api, authorization });
         }
-        Table { own, endpoints }
+        let mut table =
+            Table { own: Part::of(&own).owned(), built_in: Part::of(table::BUILT_IN), endpoints, hedges: [None; 2] };
+        table.hedges = ["embedding", "stt"].map(|capability| {
+            let millis = table.capability(capability, "hedge_ms").and_then(|number| number.parse().ok());
+            millis.filter(|millis| *millis > 0).map(Duration::from_millis)
+        });
+        table
     }
 
-    /// What stands at a place of the table.
-    fn find(&self, path: [&str; 3]) -> Option<&str> {
-        let at = |table| path.iter().try_fold(table, |value, name| json::member(value, name));
-        at(self.own.as_str()).or_else(|| at(table::BUILT_IN))
+    fn model(&self, model: &str, name: &str) -> Option<&str> {
+        let at = |group| json::member(json::member(group, model)?, name);
+        at(self.own.models.as_str()).or_else(|| at(self.built_in.models))
+    }
+
+    fn capability(&self, capability: &str, name: &str) -> Option<&str> {
+        let at = |group| json::member(json::member(group, capability)?, name);
+        at(self.own.capabilities.as_str()).or_else(|| at(self.built_in.capabilities))
+    }
+
+    pub(crate) fn hedge(&self, task: Task) -> Option<Duration> {
+        match task {
+            Task::Embed => self.hedges[0],
+            Task::Transcribe => self.hedges[1],
+            _ => None,
+        }
     }
 
     pub(crate) fn word(&self, model: &str, name: &str) -> Option<Cow<'_, str>> {
-        json::text(self.find(["models", model, name])?)
+        json::text(self.model(model, name)?)
     }
 
-    pub(crate) fn number(&self, group: &str, of: &str, name: &str) -> Option<u64> {
-        self.find([group, of, name])?.parse().ok()
+    /// A number of a model's.
+    pub(crate) fn number(&self, model: &str, name: &str) -> Option<u64> {
+        self.model(model, name)?.parse().ok()
     }
 
     /// The endpoint that a model is asked of, and what it calls the model.
@@ -86,14 +132,13 @@ impl Table {
 
     /// The providers to be asked for a model, in order.
     pub(crate) fn providers(&self, capability: &str, model: &str) -> Vec<String> {
-        let list = self.find(["models", model, "providers"]);
-        let list = list.or_else(|| self.find(["capabilities", capability, "providers"]));
+        let list = self.model(model, "providers").or_else(|| self.capability(capability, "providers"));
         words(list.unwrap_or_default())
     }
 
     /// Whether a model repaints what a mask shows.
     pub(crate) fn mask(&self, model: &str) -> bool {
-        self.find(["models", model, "mask"]) != Some("false")
+        self.model(model, "mask") != Some("false")
     }
 
     /// The voice of that number, for providers that know voices by name.
@@ -105,14 +150,11 @@ impl Table {
 
     /// Whether a result may be fetched from there.
     pub(crate) fn holds_results(&self, base: &Base) -> bool {
-        let at = |table| json::member(json::member(table, "results")?, "hosts");
-        let hosts = at(self.own.as_str()).or_else(|| at(table::BUILT_IN));
+        let hosts = if self.own.hosts.is_empty() { self.built_in.hosts } else { &self.own.hosts };
         let scheme = if base.https { "https://" } else { "http://" };
-        words(hosts.unwrap_or_default()).iter().filter_map(|host| host.strip_prefix(scheme)).any(|host| {
-            match host.strip_prefix('*') {
-                Some(below) => base.authority.len() > below.len() && base.authority.ends_with(below),
-                None => base.authority == host,
-            }
+        words(hosts).iter().filter_map(|host| host.strip_prefix(scheme)).any(|host| match host.strip_prefix('*') {
+            Some(below) => base.authority.len() > below.len() && base.authority.ends_with(below),
+            None => base.authority == host,
         })
     }
 }

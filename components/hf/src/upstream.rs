@@ -1,9 +1,10 @@
 //! Where a call may go: HuggingFace's own service, the providers it routes to, and the endpoints of the model table.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use hybrid_guest::shared;
 use hybrid_guest::types::Reason;
 
 use crate::clock;
@@ -133,16 +134,26 @@ impl Config {
         if task == Task::Chat {
             return Ok(Rc::new([self.own("huggingface", Wire::Router, base.clone(), model)]));
         }
-        let found = known(model);
-        let entries = match (&self.hub, found) {
-            (None, _) => None,
-            (Some(_), Some(entries)) => entries,
+        if let Some(upstreams) = remembered(task, model, mask) {
+            return Ok(upstreams);
+        }
+        let (entries, until) = match (&self.hub, known(model)) {
+            (None, _) => (None, i64::MAX),
+            (Some(_), Some(known)) => known,
+            (Some(_), None) if AWAY.get() > clock::now() => learn(model, Heard::Nothing { away: false }),
             (Some(hub), None) => learn(model, self.look_up(hub, model, time).await),
         };
+        let upstreams = self.routes(task, model, mask, entries.as_deref(), base);
+        remember(Routes { task, model: model.to_owned(), mask, upstreams: Rc::clone(&upstreams), until });
+        Ok(upstreams)
+    }
+
+    /// Whom to ask, as the Hub says who serves the model.
+    fn routes(&self, task: Task, model: &str, mask: bool, entries: Option<&[Entry]>, base: &Base) -> Rc<[Upstream]> {
         let root = base.root();
         let Some(entries) = entries else {
             // Nobody can say: HuggingFace's own service knows best.
-            return Ok(Rc::new([self.own("hf-inference", Wire::Tasks, root, model)]));
+            return Rc::new([self.own("hf-inference", Wire::Tasks, root, model)]);
         };
         let mut upstreams = Vec::new();
         for provider in self.table.providers(task.capability(), model) {
@@ -158,7 +169,7 @@ impl Config {
                 upstreams.push(Upstream { lora: entry.lora.clone(), ..self.own(&provider, wire, base, &entry.id) });
             }
         }
-        Ok(upstreams.into())
+        upstreams.into()
     }
 
     fn own(&self, provider: &str, wire: Wire, base: Base, id: &str) -> Upstream {
@@ -195,22 +206,34 @@ impl Config {
     }
 
     /// Asks the Hub who serves a model.
-    async fn look_up(&self, hub: &Base, model: &str, time: Duration) -> Option<Vec<Entry>> {
+    async fn look_up(&self, hub: &Base, model: &str, time: Duration) -> Heard {
         /// A request must not wait longer for what it can do without.
         const PATIENCE: Duration = Duration::from_secs(3);
         let time = (time / 4).min(PATIENCE);
         let path = format!("{}/api/models/{model}?expand=inferenceProviderMapping", hub.path);
-        let authorization = self.authorization.as_deref();
+        let key = http::Key::Ours(self.authorization.as_deref());
         let asking = async {
-            let (head, incoming) = http::get(self, http::Key::Ours(authorization), hub, &path, time).await.ok()?;
-            match head.status {
-                200 => mapping::entries(&incoming.json().await.ok()?),
+            let Ok((head, incoming)) = http::get(self, key, hub, &path, time).await else {
+                return Heard::Nothing { away: true };
+            };
+            let entries = match head.status {
+                200 => incoming.json().await.ok().and_then(|card| mapping::entries(&card)),
                 _ if head.get("x-error-code") == Some("RepoNotFound") => Some(Vec::new()),
                 _ => None,
-            }
+            };
+            entries.map_or(Heard::Nothing { away: false }, Heard::Entries)
         };
-        clock::within(time, self.watched, asking).await.flatten()
+        clock::within(time, self.watched, asking).await.unwrap_or(Heard::Nothing { away: true })
     }
+}
+
+/// What the Hub answered.
+enum Heard {
+    Entries(Vec<Entry>),
+    /// Nothing that tells who serves the model; `away`: nothing at all.
+    Nothing {
+        away: bool,
+    },
 }
 
 /// What the Hub said about a model; none when it could not be asked.
@@ -222,8 +245,39 @@ struct Known {
     until: i64,
 }
 
+/// Whom to ask for a model, until the Hub is asked again.
+struct Routes {
+    task: Task,
+    model: String,
+    mask: bool,
+    upstreams: Rc<[Upstream]>,
+    until: i64,
+}
+
 thread_local! {
     static KNOWN: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
+    /// Until when a hub that did not answer is left alone.
+    static AWAY: Cell<i64> = const { Cell::new(0) };
+    static ROUTES: RefCell<Vec<Routes>> = const { RefCell::new(Vec::new()) };
+}
+
+fn remembered(task: Task, model: &str, mask: bool) -> Option<Rc<[Upstream]>> {
+    let now = clock::now();
+    ROUTES.with_borrow(|all| {
+        let of = |routes: &&Routes| routes.task == task && routes.mask == mask && routes.model == model;
+        all.iter().find(of).filter(|routes| routes.until > now).map(|routes| Rc::clone(&routes.upstreams))
+    })
+}
+
+fn remember(routes: Routes) {
+    ROUTES.with_borrow_mut(|all| {
+        let Routes { task, mask, .. } = routes;
+        all.retain(|known| known.task != task || known.mask != mask || known.model != routes.model);
+        if all.len() >= MOST {
+            all.remove(0);
+        }
+        all.push(routes);
+    });
 }
 
 /// Models come and go by the minute at some providers.
@@ -234,29 +288,57 @@ const UNSAID_SECONDS: i64 = 60;
 /// Callers choose names; nobody needs more of them at once.
 const MOST: usize = 64;
 
-fn known(model: &str) -> Option<Said> {
+/// What instances of a node tell each other about a model.
+fn shared_key(model: &str) -> String {
+    ["hub ", model].concat()
+}
+
+fn known(model: &str) -> Option<(Said, i64)> {
     let now = clock::now();
-    KNOWN.with_borrow(|known| {
-        known.iter().find(|known| known.model == model && known.until > now).map(|known| known.said.clone())
+    let own = KNOWN.with_borrow(|known| {
+        known
+            .iter()
+            .find(|known| known.model == model && known.until > now)
+            .map(|known| (known.said.clone(), known.until))
+    });
+    own.or_else(|| {
+        let told = shared::get(&shared_key(model)).ok()??;
+        let (entries, until) = mapping::heard(&told).filter(|(_, until)| *until > now)?;
+        let said: Said = Some(entries.into());
+        keep(Known { model: model.to_owned(), said: said.clone(), until });
+        Some((said, until))
     })
 }
 
-/// Remembers what the Hub said. When it could not be asked, what it said before goes on to count.
-fn learn(model: &str, said: Option<Vec<Entry>>) -> Said {
-    let seconds = match &said {
-        Some(entries) if entries.is_empty() => NOT_SERVED_SECONDS,
-        Some(_) => SERVED_SECONDS,
-        None => UNSAID_SECONDS,
-    };
+fn keep(new: Known) {
     KNOWN.with_borrow_mut(|known| {
-        let before = known.iter().position(|known| known.model == model).map(|at| known.remove(at));
-        let said = said.map(Rc::from).or_else(|| before.and_then(|before| before.said));
+        known.retain(|known| known.model != new.model);
         if known.len() >= MOST {
             known.remove(0);
         }
-        known.push(Known { model: model.to_owned(), said: said.clone(), until: clock::now() + seconds });
-        said
-    })
+        known.push(new);
+    });
+}
+
+/// Remembers what the Hub said. When it could not be asked, what it said before goes on to count.
+fn learn(model: &str, heard: Heard) -> (Said, i64) {
+    let now = clock::now();
+    let (said, seconds): (Said, i64) = match heard {
+        Heard::Entries(entries) => {
+            let seconds = if entries.is_empty() { NOT_SERVED_SECONDS } else { SERVED_SECONDS };
+            shared::set(&shared_key(model), &mapping::told(&entries, now + seconds));
+            (Some(entries.into()), seconds)
+        }
+        Heard::Nothing { away } => {
+            if away {
+                AWAY.set(now + UNSAID_SECONDS);
+            }
+            let before = KNOWN.with_borrow(|known| known.iter().find(|known| known.model == model)?.said.clone());
+            (before, UNSAID_SECONDS)
+        }
+    };
+    keep(Known { model: model.to_owned(), said: said.clone(), until: now + seconds });
+    (said, now + seconds)
 }
 
 /// `org/name` and what providers make of it, as far as it may stand in a path.

@@ -123,6 +123,41 @@ async fn a_circuit_closes_again_when_the_upstream_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_offered_is_told_with_how_it_does() {
+    let standin = Standin::start(Options::default()).expect("it starts");
+    let url = standin.url();
+    let settings = format!(
+        "[settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\nretry_attempts = 1\nbreaker_failures = 2\n"
+    );
+    let folder = Folder::new();
+    let table =
+        "[capabilities.embedding]\nmodels = [\"acme/embed\", \"fault/always-500-embed\", \"fault/unserved-embed\"]\n";
+    let house = with_table(&folder, table, &settings, &[("HF_API_KEY", "hf_x")]).await;
+    let states = async || -> Vec<(String, String)> {
+        let offered = house.get("/models").await.json();
+        let models = offered["capabilities"]["embedding"]["models"].as_array().expect("models").clone();
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        models.iter().take(3).map(|model| (word(&model["id"]), word(&model["state"]))).collect()
+    };
+    assert!(states().await.iter().all(|(_, state)| state == "unknown"));
+    for model in ["acme/embed", "fault/always-500-embed", "fault/always-500-embed", "fault/unserved-embed"] {
+        post(&house, "/embedding", &[OFF], &json!({ "text": "hello", "model": model })).await;
+    }
+    let wanted =
+        [("acme/embed", "served"), ("fault/always-500-embed", "circuit_open"), ("fault/unserved-embed", "not_served")];
+    assert_eq!(states().await, wanted.map(|(model, state)| (model.to_owned(), state.to_owned())));
+    // What one instance has learned, all know: no other asks the upstream again, nor the Hub.
+    let before = (standin.requests().len(), standin.lookups().len());
+    let ask = async |model: &str| {
+        post(&house, "/embedding", &[OFF], &json!({ "text": "hello", "model": model })).await.status
+    };
+    let many = futures::future::join_all((0..32).map(|_| ask("fault/always-500-embed"))).await;
+    assert!(many.iter().all(|status| status.as_u16() == 503), "{many:?}");
+    futures::future::join_all((0..32).map(|_| ask("fault/unserved-embed"))).await;
+    assert_eq!((standin.requests().len(), standin.lookups().len()), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_leaves_ends_the_work_upstream() {
     let standin = Standin::start(Options::default()).expect("it starts");
     let url = standin.url();

@@ -2,6 +2,7 @@
 
 use crate::chain::{Chain, Choice};
 use crate::table::{Table, Upstream};
+use crate::{shared, time};
 
 /// A model that may be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,11 +27,33 @@ pub enum State {
     NotServed,
     /// It failed repeatedly, and is left alone for this many seconds.
     CircuitOpen(u32),
-    /// Nobody asked for it yet.
+    /// Nobody asked for it lately.
     Unknown,
 }
 
+/// Where the instances of a node tell how a model is doing.
+pub fn state_key(capability: &str, model: &str) -> String {
+    ["state ", capability, " ", model].concat()
+}
+
+/// As one instance tells another: until then (milliseconds since 1970) nobody is let through.
+pub fn open_until(until: i64) -> String {
+    format!("circuit_open {until}")
+}
+
 impl State {
+    fn told(text: Option<&str>, now: i64) -> State {
+        match text.map(|text| text.split_once(' ').unwrap_or((text, ""))) {
+            Some(("served", _)) => State::Served,
+            Some(("not_served", _)) => State::NotServed,
+            Some(("circuit_open", until)) => match until.parse().unwrap_or(0) - now {
+                left @ 1.. => State::CircuitOpen((left as u64).div_ceil(1000) as u32),
+                _ => State::Unknown,
+            },
+            _ => State::Unknown,
+        }
+    }
+
     /// `served`, `not_served`, `circuit_open`, `unknown`
     pub fn name(&self) -> &'static str {
         match self {
@@ -50,6 +73,7 @@ pub fn offers() -> Vec<Offer> {
 }
 
 fn of_capability(table: &Table, capability: &str, chain: &Chain) -> Vec<Offer> {
+    let now = time::millis();
     let mut offers: Vec<Offer> = Vec::new();
     let mut add = |model: &str, default: bool| {
         let upstream = match table.upstream(model) {
@@ -66,7 +90,10 @@ fn of_capability(table: &Table, capability: &str, chain: &Chain) -> Vec<Offer> {
             default,
             upstream: upstream.to_owned(),
             placeholder: chain.stand_in.as_deref() == Some(model),
-            state: if upstream == "local" { State::Served } else { State::Unknown },
+            state: match upstream {
+                "local" => State::Served,
+                _ => State::told(shared::get(&state_key(capability, model)).ok().flatten().as_deref(), now),
+            },
         });
     };
     if chain.choice != Choice::Local {
@@ -102,6 +129,15 @@ mod tests {
         for capability in ["tts", "stt", "image", "image_edit", "embedding"] {
             assert_eq!(of(capability).iter().filter(|offer| offer.default).count(), 1, "{capability}");
         }
+    }
+
+    #[test]
+    fn states_are_told_in_words() {
+        assert_eq!(State::told(Some("served"), 0), State::Served);
+        assert_eq!(State::told(Some("not_served"), 0), State::NotServed);
+        assert_eq!(State::told(Some(&open_until(2_500)), 1_000), State::CircuitOpen(2));
+        assert_eq!(State::told(Some(&open_until(2_500)), 2_500), State::Unknown);
+        assert_eq!((State::told(None, 0), State::told(Some("?"), 0)), (State::Unknown, State::Unknown));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod bytes;
 pub mod catalogue;
 pub mod chain;
 pub mod settings;
+pub mod shared;
 pub mod table;
 pub mod time;
 

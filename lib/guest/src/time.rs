@@ -8,6 +8,11 @@ pub fn now() -> String {
     rfc3339(seconds)
 }
 
+/// Milliseconds since 1970.
+pub fn millis() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
 fn rfc3339(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);
