@@ -21,6 +21,8 @@ pub struct Config {
     pub log_level: Level,
     /// Compiled components are kept here.
     pub data_dir: PathBuf,
+    /// The app's build; empty for none, absent for where one is looked for.
+    pub app_dir: Option<PathBuf>,
     pub limits: Limits,
     /// Interface (without version) → the components of its chain, in order.
     pub chains: BTreeMap<String, Vec<String>>,
@@ -219,6 +221,7 @@ struct File {
     log_level: Option<String>,
     data_dir: Option<PathBuf>,
     models_file: Option<PathBuf>,
+    app_dir: Option<PathBuf>,
     limits: Option<Limits>,
     chains: BTreeMap<String, Vec<String>>,
     components: BTreeMap<String, GrantText>,
@@ -393,7 +396,7 @@ impl Config {
             .or_else(|| environment("XDG_CACHE_HOME").map(|dir| PathBuf::from(dir).join("hybrid-ai")))
             .or_else(|| environment("HOME").map(|dir| PathBuf::from(dir).join(".cache/hybrid-ai")))
             .unwrap_or_else(|| std::env::temp_dir().join("hybrid-ai"));
-        Ok(Self { listen, log_level, data_dir, limits, chains, grants, settings, models_file })
+        Ok(Self { listen, log_level, data_dir, app_dir: file.app_dir, limits, chains, grants, settings, models_file })
     }
 
     /// Lets one component served alone send HTTP wherever it likes, and gives it no chain.

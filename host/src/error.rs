@@ -15,6 +15,10 @@ pub enum Refusal {
     Busy,
     #[error("the request took longer than the platform allows")]
     Timeout,
+    #[error("the app has no such file")]
+    NoPage,
+    #[error("a page can be read, and nothing else")]
+    PageMethod,
     /// A trap, a refused allocation, a broken answer: ours, so nothing of it is told.
     #[error("something went wrong here, not with your request")]
     Broken,
@@ -27,6 +31,8 @@ impl Refusal {
             Refusal::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Refusal::NoPage => StatusCode::NOT_FOUND,
+            Refusal::PageMethod => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -37,6 +43,8 @@ impl Refusal {
             Refusal::TooManyHeaders { .. } => "headers_too_large",
             Refusal::Busy => "overloaded",
             Refusal::Timeout => "timeout",
+            Refusal::NoPage => "not_found",
+            Refusal::PageMethod => "method_not_allowed",
             Refusal::Broken => "internal_error",
         }
     }
@@ -53,9 +61,11 @@ impl Refusal {
         headers.insert("x-request-id", request_id.clone());
         // A browser tells a page nothing of an answer without it; the body holds nothing of anybody's.
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        if matches!(self, Refusal::Busy) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        match self {
+            Refusal::Busy => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            Refusal::PageMethod => headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD")),
+            _ => None,
+        };
         response
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod dev;
+pub mod pages;
 pub mod registry;
 pub mod server;
 pub mod telemetry;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use hybrid_ai::config::{Config, Overrides};
+use hybrid_ai::pages::Pages;
 use hybrid_ai::registry::{Registry, component_name};
 use hybrid_ai::server::{Server, Stop};
 use hybrid_ai::{dev, telemetry, watch};
@@ -75,7 +76,10 @@ async fn serve(config: Config, arguments: Arguments) -> Result<()> {
             (Registry::open(Arc::new(config), &dir)?, Some(dir))
         }
     };
-    let server = Server::bind(Arc::clone(&registry), watched.is_some()).await?;
+    let pages = watched
+        .as_ref()
+        .and_then(|dir| Pages::find(registry.config.app_dir.as_deref(), dir, dev::source_tree().as_deref()));
+    let server = Server::bind(Arc::clone(&registry), watched.is_some()).await?.with_pages(pages);
     eprintln!("listening on http://{}/", server.address()?);
     telemetry::open(registry.config.log_level);
     if let Some(dir) = watched {

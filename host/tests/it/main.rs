@@ -9,6 +9,7 @@ mod contract;
 mod limits;
 mod models;
 mod names;
+mod pages;
 mod reload;
 mod reuse;
 mod shutdown;
