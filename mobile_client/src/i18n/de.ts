@@ -328,6 +328,7 @@ export const de: Dictionary = {
   searchMissing: '{n|# Text ist|# Texte sind} noch nicht nach Bedeutung auffindbar; dafür braucht es den Server.',
   searching: 'Sucht …',
   byMeaning: 'Nach Bedeutung gefunden',
+  byLikeness: 'Nach der Schreibweise gefunden, dazu was Ähnliches bedeutet',
   bySpelling: 'Nach Schreibweise gefunden: Nach Bedeutung braucht es den Server',
 
   queueEmpty: 'Nichts wartet. Anfragen ohne Verbindung bleiben hier, bis sie gesendet sind.',

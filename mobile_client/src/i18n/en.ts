@@ -336,6 +336,7 @@ export const en = {
   searchMissing: '{n|# text is|# texts are} not yet searchable by meaning; that needs the server.',
   searching: 'Searching…',
   byMeaning: 'Found by meaning',
+  byLikeness: 'Found by spelling, and what means something alike',
   bySpelling: 'Found by spelling: searching by meaning needs the server',
 
   // Queue

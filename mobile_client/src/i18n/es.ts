@@ -328,6 +328,7 @@ export const es: Dictionary = {
   searchMissing: '{n|# texto aún no se puede|# textos aún no se pueden} buscar por significado; hace falta el servidor.',
   searching: 'Buscando…',
   byMeaning: 'Encontrado por significado',
+  byLikeness: 'Encontrado por la escritura, y lo que significa algo parecido',
   bySpelling: 'Encontrado por escritura: por significado hace falta el servidor',
 
   queueEmpty: 'Nada espera. Las peticiones hechas sin conexión se guardan aquí hasta que se envían.',

@@ -328,6 +328,7 @@ export const fr: Dictionary = {
   searchMissing: '{n|# texte ne peut pas encore être trouvé|# textes ne peuvent pas encore être trouvés} par le sens ; il faut le serveur.',
   searching: 'Recherche…',
   byMeaning: 'Trouvé par le sens',
+  byLikeness: 'Trouvé par l’orthographe, et ce qui a un sens proche',
   bySpelling: 'Trouvé par l’orthographe : par le sens, il faut le serveur',
 
   queueEmpty: 'Rien n’attend. Les requêtes faites sans connexion sont gardées ici jusqu’à leur envoi.',

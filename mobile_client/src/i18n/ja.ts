@@ -328,6 +328,7 @@ export const ja: Dictionary = {
   searchMissing: '{n|# 件はまだ意味で探せません。|# 件はまだ意味で探せません。}サーバーが必要です。',
   searching: '検索中…',
   byMeaning: '意味で見つかりました',
+  byLikeness: 'つづりで見つかったもの、および意味の近いもの',
   bySpelling: 'つづりで見つかりました：意味で探すにはサーバーが必要です',
 
   queueEmpty: '待機中のものはありません。接続なしのリクエストは送信までここに残ります。',

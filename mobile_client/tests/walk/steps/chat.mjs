@@ -118,7 +118,7 @@ export async function chat(w) {
 
   await step('a draft survives a reload', async () => {
     await page.getByTestId('chat-input').fill('half a thou');
-    await page.waitForFunction(async () => JSON.stringify(Object.values(localStorage)).includes('half a thou'));
+    await page.waitForFunction(() => JSON.stringify(Object.values(localStorage)).includes('half a thou'));
     await page.reload();
     await page.waitForFunction(() => document.querySelector('[data-testid="chat-input"]')?.value === 'half a thou');
     await page.getByTestId('chat-input').fill('');
