@@ -44,7 +44,9 @@ impl Place {
     }
 
     async fn house(&self, text: &str) -> House {
-        let text = format!("{text}\n[components.probe]\noutbound = [\"http://127.0.0.1:9\"]");
+        let text = format!(
+            "{text}\n[chains]\n\"wasi:http/handler\" = [\"probe\"]\n[components.probe]\noutbound = [\"http://127.0.0.1:9\"]"
+        );
         House::with_pages(&self.root.path().join("components"), &text).await
     }
 }

@@ -50,6 +50,7 @@ export const ar: Dictionary = {
   chooseModel: 'اختر نموذجًا',
   searchModels: 'ابحث أو اكتب اسمًا',
   modelHint: 'مثل organisation/name',
+  modelAway: 'لا يجيب الآن',
   useModel: 'استخدم {model}',
   pixels: '{width} × {height} بكسل',
   fromCache: 'محفوظ من قبل',

@@ -50,6 +50,7 @@ export const de: Dictionary = {
   chooseModel: 'Modell wählen',
   searchModels: 'Suchen oder Namen eingeben',
   modelHint: 'Wie organisation/name',
+  modelAway: 'Antwortet gerade nicht',
   useModel: '{model} verwenden',
   pixels: '{width} × {height} Pixel',
   fromCache: 'von vorhin',

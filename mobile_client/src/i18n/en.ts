@@ -50,6 +50,7 @@ export const en = {
   chooseModel: 'Choose a model',
   searchModels: 'Search, or type a name',
   modelHint: 'Like organisation/name',
+  modelAway: 'Does not answer now',
   useModel: 'Use {model}',
   pixels: '{width} × {height} pixels',
   fromCache: 'kept from before',

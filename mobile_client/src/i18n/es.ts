@@ -50,6 +50,7 @@ export const es: Dictionary = {
   chooseModel: 'Elige un modelo',
   searchModels: 'Busca o escribe un nombre',
   modelHint: 'Como organización/nombre',
+  modelAway: 'No responde ahora',
   useModel: 'Usar {model}',
   pixels: '{width} × {height} píxeles',
   fromCache: 'guardado de antes',

@@ -50,6 +50,7 @@ export const fr: Dictionary = {
   chooseModel: 'Choisir un modèle',
   searchModels: 'Cherchez ou tapez un nom',
   modelHint: 'Comme organisation/nom',
+  modelAway: 'Ne répond pas en ce moment',
   useModel: 'Utiliser {model}',
   pixels: '{width} × {height} pixels',
   fromCache: 'gardé d’avant',

@@ -50,6 +50,7 @@ export const ja: Dictionary = {
   chooseModel: 'モデルを選ぶ',
   searchModels: '検索、または名前を入力',
   modelHint: '例：organisation/name',
+  modelAway: '現在応答していません',
   useModel: '{model} を使う',
   pixels: '{width} × {height} ピクセル',
   fromCache: '保存済み',

@@ -57,6 +57,9 @@ export async function pictures(w) {
     await field('Description').fill('x');
     await button('More options').click();
     await button('Model: The server’s choice').click();
+    // The server's own list, stand-ins as such.
+    await page.getByRole('radio', {name: /local\/.*Stand-in answer/}).first().waitFor();
+    await w.photo('models');
     await page.getByLabel('Search, or type a name').fill('fault/always-402-walk');
     await button('Use fault/always-402-walk').click();
     await page.getByTestId('generate').click();
