@@ -7,6 +7,7 @@ export const ar: Dictionary = {
   gallery: 'المعرض',
   queue: 'الانتظار',
   settings: 'الإعدادات',
+  settingsTab: 'الإعدادات',
   search: 'بحث',
   server: 'الخادم',
   servers: 'الخوادم',

@@ -7,6 +7,7 @@ export const de: Dictionary = {
   gallery: 'Galerie',
   queue: 'Wartend',
   settings: 'Einstellungen',
+  settingsTab: 'Optionen',
   search: 'Suche',
   server: 'Server',
   servers: 'Server',

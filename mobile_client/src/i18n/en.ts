@@ -6,6 +6,8 @@ export const en = {
   gallery: 'Gallery',
   queue: 'Queue',
   settings: 'Settings',
+  // Below its picture, where there is room for ten letters.
+  settingsTab: 'Settings',
   search: 'Search',
   server: 'Server',
   servers: 'Servers',

@@ -7,6 +7,7 @@ export const es: Dictionary = {
   gallery: 'Galería',
   queue: 'Cola',
   settings: 'Ajustes',
+  settingsTab: 'Ajustes',
   search: 'Buscar',
   server: 'Servidor',
   servers: 'Servidores',

@@ -7,6 +7,7 @@ export const fr: Dictionary = {
   gallery: 'Galerie',
   queue: 'File',
   settings: 'Réglages',
+  settingsTab: 'Réglages',
   search: 'Chercher',
   server: 'Serveur',
   servers: 'Serveurs',

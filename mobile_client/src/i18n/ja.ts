@@ -7,6 +7,7 @@ export const ja: Dictionary = {
   gallery: 'ギャラリー',
   queue: '待ち行列',
   settings: '設定',
+  settingsTab: '設定',
   search: '検索',
   server: 'サーバー',
   servers: 'サーバー',

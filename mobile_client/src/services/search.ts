@@ -84,20 +84,23 @@ export function createSearch(options: {
           .filter((one): one is Found => one.score !== null && one.score > least)
           .sort((a, b) => b.score - a.score)
           .slice(0, 30);
-      if (question !== null) {
-        const meant = Array.from(question);
-        const found = ranked((entry) => {
-          const vector = known.get(keyOf(entry.text));
-          return vector === undefined || vector.length !== meant.length ? null : similarity(meant, Array.from(vector));
-        }, 0.15);
-        if (found.length > 0) return {by: 'meaning', found};
-      }
       const spelled = spellingVector(fold(query));
       const spelling = (entry: Findable) => {
         const text = fold(entry.text);
         const whole = words.filter((word) => text.includes(word)).length / words.length;
         return Math.min(1, 0.5 * whole + 0.5 * similarity(spelled, spellingVector(text)));
       };
+      if (question !== null) {
+        const meant = Array.from(question);
+        const found = ranked((entry) => {
+          const vector = known.get(keyOf(entry.text));
+          if (vector !== undefined && vector.length === meant.length) return similarity(meant, Array.from(vector));
+          // What has no vector yet is found too when it is spelled so.
+          const like = spelling(entry);
+          return like > 0.4 ? like : null;
+        }, 0.15);
+        if (found.length > 0) return {by: 'meaning', found};
+      }
       const bySpelling = ranked(spelling, 0.2);
       // The question has no vector, but what it is spelled like has: their middle stands for its meaning.
       const near = bySpelling.slice(0, 3).flatMap(({entry, score}) => {

@@ -96,7 +96,7 @@ export async function chat(w) {
     await items.nth(1).waitFor();
     const before = await items.count();
     await page.getByRole('button', {name: /^Rename or delete/}).first().click();
-    await field('Title').fill('About the moons');
+    await field('Title').fill('About the moons of all planets that turn around the sun');
     await button('Save').click();
     await see('About the moons');
     const file = await w.download(() => button('Export all').click());
@@ -114,6 +114,8 @@ export async function chat(w) {
     await page.getByLabel('Search chats').filter({visible: true}).fill('moons');
     await see(/And moons/);
     await w.close();
+    const [title, first] = await Promise.all([page.getByRole('heading', {name: /About the moons/}).boundingBox(), button('Talk hands-free').boundingBox()]);
+    expect(title.x + title.width <= first.x, 'the title runs under the buttons');
   });
 
   await step('a draft survives a reload', async () => {
