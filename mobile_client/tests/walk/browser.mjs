@@ -83,8 +83,11 @@ export async function openBrowser({chromiumPath, watcher, output, hasUpstream}) 
         let before = '';
         for (let i = 0; i < 40; i++) {
           await new Promise((resolve) => setTimeout(resolve, 60));
-          const now = `${document.querySelector('#root').innerText.length} ${[...document.images].filter((image) => !image.complete).length} ${document.querySelectorAll('#root *').length}`;
-          if (now === before && / 0 /.test(now)) return;
+          const loading = [...document.images].filter((image) => !image.complete).length;
+          // What turns for ever is no movement to wait for.
+          const moving = document.getAnimations().filter((one) => one.playState === 'running' && Number.isFinite(one.effect?.getComputedTiming().endTime)).length;
+          const now = `${document.querySelector('#root').innerText.length} ${document.querySelectorAll('#root *').length}`;
+          if (now === before && loading === 0 && moving === 0) return;
           before = now;
         }
       });

@@ -59,6 +59,7 @@ export async function pictures(w) {
     await button('Model: The server’s choice').click();
     // The server's own list, stand-ins as such.
     await page.getByRole('radio', {name: /local\/.*Stand-in answer/}).first().waitFor();
+    await w.still();
     await w.photo('models');
     await page.getByLabel('Search, or type a name').fill('fault/always-402-walk');
     await button('Use fault/always-402-walk').click();
@@ -113,6 +114,7 @@ export async function pictures(w) {
     await button('Swap painted and unpainted').click();
     await button('Mask as it is sent').click();
     await see(/White is made anew: 9\d/);
+    await w.still();
     await w.photo('mask-preview');
     await w.close();
     await button('Zoom in').click();
