@@ -86,8 +86,10 @@ function Dressed({services}: {services: Services}) {
     const take = (url: string | null) => {
       const server = url === null ? null : serverOfLink(url);
       if (server !== null && !services.settings.store.get().welcomed) {
+        // The page's own server is there from the start; a link to it names it.
+        const known = services.settings.store.get().servers.find((one) => one.address === server.address);
         void services.settings
-          .saveServer({name: server.name || server.address, address: server.address, headers: {}}, server.token)
+          .saveServer({...known, name: server.name || server.address, address: server.address, headers: known?.headers ?? {}}, server.token)
           .then(() => services.settings.update({welcomed: true}));
       }
     };

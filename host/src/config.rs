@@ -44,6 +44,8 @@ pub struct Config {
     pub place_unsaid: bool,
     /// Stores by name.
     pub stores: BTreeMap<String, Kind>,
+    /// The app's build; empty for none, absent for where one is looked for.
+    pub app_dir: Option<PathBuf>,
     pub limits: Limits,
     /// Interface (without version) → the components of its chain, in order.
     pub chains: BTreeMap<String, Vec<String>>,
@@ -346,6 +348,7 @@ struct File {
     models_file: Option<PathBuf>,
     store: Option<String>,
     stores: BTreeMap<String, Kind>,
+    app_dir: Option<PathBuf>,
     limits: Option<Limits>,
     chains: BTreeMap<String, Vec<String>>,
     components: BTreeMap<String, ComponentText>,
@@ -566,6 +569,7 @@ impl Config {
             log_level,
             data_dir,
             state_dir,
+            app_dir: file.app_dir,
             place,
             place_unsaid,
             stores,

@@ -18,6 +18,10 @@ pub enum Refusal {
     /// It still ran on a version that was replaced long ago.
     #[error("the version that worked on this request was replaced, ask again")]
     Replaced,
+    #[error("the app has no such file")]
+    NoPage,
+    #[error("a page can be read, and nothing else")]
+    PageMethod,
     /// A trap, a refused allocation, a broken answer: ours, so nothing of it is told.
     #[error("something went wrong here, not with your request")]
     Broken,
@@ -30,6 +34,8 @@ impl Refusal {
             Refusal::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Refusal::Busy | Refusal::Replaced => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Refusal::NoPage => StatusCode::NOT_FOUND,
+            Refusal::PageMethod => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -41,6 +47,8 @@ impl Refusal {
             Refusal::Busy => "overloaded",
             Refusal::Timeout => "timeout",
             Refusal::Replaced => "replaced",
+            Refusal::NoPage => "not_found",
+            Refusal::PageMethod => "method_not_allowed",
             Refusal::Broken => "internal_error",
         }
     }
@@ -61,9 +69,11 @@ impl Refusal {
         headers.insert("x-request-id", request_id.clone());
         // A browser tells a page nothing of an answer without it; the body holds nothing of anybody's.
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        if matches!(self, Refusal::Busy | Refusal::Replaced) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        match self {
+            Refusal::Busy | Refusal::Replaced => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            Refusal::PageMethod => headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD")),
+            _ => None,
+        };
         response
     }
 }

@@ -11,6 +11,7 @@ pub mod key_cli;
 pub mod keys;
 pub mod keyvalue;
 pub mod metrics;
+pub mod pages;
 pub mod registry;
 pub mod server;
 pub mod swap;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use hybrid_ai::admin::Admin;
 use hybrid_ai::cli::{self, Command, Serve};
 use hybrid_ai::config::Config;
+use hybrid_ai::pages::Pages;
 use hybrid_ai::registry::{Registry, component_name};
 use hybrid_ai::server::{Server, Stop};
 use hybrid_ai::swap::Swaps;
@@ -61,7 +62,10 @@ async fn serve(config: Config, arguments: Serve) -> Result<()> {
         }
     };
     let overrides = arguments.overrides;
-    let server = Server::bind(Arc::clone(&registry), watched.is_some()).await?;
+    let pages = watched
+        .as_ref()
+        .and_then(|dir| Pages::find(registry.config().app_dir.as_deref(), dir, dev::source_tree().as_deref()));
+    let server = Server::bind(Arc::clone(&registry), watched.is_some()).await?.with_pages(pages);
     eprintln!("listening on http://{}/", server.address()?);
     telemetry::open(registry.config().log_level);
     let stores = Arc::clone(registry.stores());

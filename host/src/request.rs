@@ -28,6 +28,7 @@ use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView as _};
 use crate::access::Access;
 use crate::error::Refusal;
 use crate::limits::{Hit, Kind};
+use crate::pages::Pages;
 use crate::registry::{Generation, HandleFunc, Live, Registry, Worker};
 use crate::store::{Meter, State};
 use crate::tasks::Tasks;
@@ -61,6 +62,8 @@ pub struct Desk {
     pub registry: Arc<Registry>,
     pub places: Arc<tokio::sync::Semaphore>,
     pub tasks: Tasks,
+    /// The app's; none for a component served alone.
+    pub pages: Option<Arc<Pages>>,
     /// Our own headers on every request and answer; off for a component served alone.
     pub ours: bool,
     /// Which thread this is.
@@ -141,6 +144,13 @@ pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>
         None => desk.registry.pick(request.headers(), &client),
     };
     let mut access = Access::new(&desk, &generation, started, &request, &client, &id);
+    if let Some(pages) = &desk.pages
+        && Pages::concerns(request.uri().path())
+        && let Some(mut answer) = pages.answer(&request, &id).await
+    {
+        answer.headers_mut().insert(REQUEST_ID, id);
+        return told(answer, access);
+    }
     match admit_and_start(&desk, &generation, &client, request, &id, &mut access).await {
         Ok((place, course, head, body_done)) => {
             wait_for_head(&desk, &generation, started, place, course, head, body_done, &id, access).await
@@ -149,9 +159,14 @@ pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>
     }
 }
 
-fn refused(refusal: &Refusal, id: &HeaderValue, mut access: Access) -> Response<Answer> {
-    let answer = refusal.answer(id);
+fn refused(refusal: &Refusal, id: &HeaderValue, access: Access) -> Response<Answer> {
+    told(refusal.answer(id), access)
+}
+
+/// The host's own answer.
+fn told(answer: Response<Full<Bytes>>, mut access: Access) -> Response<Answer> {
     access.status(answer.status());
+    access.sent(usize::try_from(answer.body().size_hint().lower()).unwrap_or_default());
     access.finished();
     answer.map(Either::Left)
 }

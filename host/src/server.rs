@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::pages::Pages;
 use crate::registry::Registry;
 use crate::request::{self, Desk};
 use crate::tasks::Tasks;
@@ -33,6 +34,7 @@ pub struct Server {
     listener: TcpListener,
     registry: Arc<Registry>,
     ours: bool,
+    pages: Option<Arc<Pages>>,
 }
 
 /// How the server is told to end.
@@ -70,7 +72,12 @@ impl Server {
     pub async fn bind(registry: Arc<Registry>, ours: bool) -> Result<Self> {
         let listen = registry.config().listen;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
-        Ok(Self { listener, registry, ours })
+        Ok(Self { listener, registry, ours, pages: None })
+    }
+
+    /// Serves the app too.
+    pub fn with_pages(self, pages: Option<Pages>) -> Self {
+        Self { pages: pages.map(Arc::new), ..self }
     }
 
     pub fn address(&self) -> Result<SocketAddr> {
@@ -79,7 +86,7 @@ impl Server {
 
     /// Serves until told to stop and everything that runs has ended, or `limits.shutdown_ms` has passed.
     pub async fn run(self, stop: Stop) -> Result<()> {
-        let Server { listener, registry, ours } = self;
+        let Server { listener, registry, ours, pages } = self;
         let wait = Duration::from_millis(registry.config().limits.shutdown_ms);
         let lanes = (0..registry.lanes())
             .map(|number| {
@@ -88,6 +95,7 @@ impl Server {
                     places: Arc::clone(&registry.places),
                     tasks: Tasks::default(),
                     ours,
+                    pages: pages.clone(),
                     lane: number,
                     compute: tokio::runtime::Handle::current(),
                     pinned: None,

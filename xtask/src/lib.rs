@@ -1,5 +1,6 @@
 //! What `cargo xtask` can do, one module for each command, and what its tests look at.
 
+pub mod app;
 pub mod bench;
 pub mod chains;
 pub mod check;

@@ -6,6 +6,7 @@ const USAGE: &str = "\
 cargo xtask components [NAME...]   build the components (all, or those named) into target/components and target/plugs
 cargo xtask compose [NAME...]      plug them together into target/composed (those named are built first), with
                                    --models those too that carry a model's weights
+cargo xtask app                    build the app for the web into target/app (wants Node 20 or newer)
 cargo xtask sizes                  print how large they are, and fail where one is too large
 cargo xtask check                  formatting and lints, native and wasm
 cargo xtask test                   build everything and run every test
@@ -23,6 +24,7 @@ fn main() -> anyhow::Result<()> {
     let rest: Vec<String> = arguments.collect();
     match command.as_str() {
         "components" => xtask::components::build(&rest),
+        "app" => xtask::app::build(),
         "compose" => xtask::compose::write(&rest),
         "sizes" => xtask::sizes::print(),
         "check" => xtask::check::all(),

@@ -1,7 +1,7 @@
 //! `test`: everything that can tell whether the project keeps its promises, in one go.
 
 use crate::process::{cargo, program, run};
-use crate::{check, components, compose, sizes, tree};
+use crate::{app, check, components, compose, sizes, tree};
 
 pub fn all() -> anyhow::Result<()> {
     check::all()?;
@@ -42,22 +42,17 @@ fn libraries() -> anyhow::Result<Vec<String>> {
 }
 
 /// The scripts of the app's package that are checks, in the order in which they say the most soonest.
-const APP_CHECKS: &[&str] = &["typecheck", "lint", "test"];
+const APP_CHECKS: &[&str] = &["typecheck", "lint", "test", "native"];
 
 fn app() -> anyhow::Result<()> {
-    let folder = tree::root().join("mobile_client");
-    if !folder.is_dir() {
-        eprintln!("\n=== SKIPPED: the app's tests, for there is no mobile_client ===");
-        return Ok(());
-    }
-    let package: serde_json::Value = serde_json::from_str(&tree::read(&folder.join("package.json"))?)?;
-    run(program("npm").arg("ci").current_dir(&folder))?;
+    app::install()?;
     for script in APP_CHECKS {
-        if package["scripts"].get(script).is_none() {
-            eprintln!("\n=== SKIPPED: the app has no script `{script}` ===");
-            continue;
-        }
-        run(program("npm").args(["run", script]).current_dir(&folder))?;
+        app::script(script)?;
     }
-    Ok(())
+    app::build()?;
+    app::script("build:native")?;
+    // In a browser, against the host itself, in front of a stand-in upstream and without a key.
+    run(cargo().args(["build", "--release", "-p", "hybrid-ai"]))?;
+    let upstream = standin::Standin::start(standin::Options::default())?;
+    run(program("npm").args(["run", "--silent", "e2e"]).current_dir(app::folder()).env("WALK_UPSTREAM", upstream.url()))
 }

@@ -10,6 +10,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hybrid_ai::admin::Admin;
 use hybrid_ai::config::{Config, Overrides};
+use hybrid_ai::pages::Pages;
 use hybrid_ai::registry::Registry;
 use hybrid_ai::server::{Server, Stop};
 use hybrid_ai::swap::Swaps;
@@ -164,6 +165,10 @@ impl House {
         let ours = folder.is_some();
         let swaps = Swaps::start(Arc::clone(&registry), folder.map(Path::to_owned)).expect("threads");
         let server = Server::bind(Arc::clone(&registry), ours).await.expect("a port");
+        Self::run(registry, server)
+    }
+
+    fn run(registry: Arc<Registry>, server: Server) -> Self {
         let base = format!("http://{}", server.address().expect("an address"));
         let stop = Stop::default();
         let mut admin = String::new();
@@ -176,6 +181,27 @@ impl House {
         tokio::spawn(server.run(stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
         Self { base, admin, registry, swaps, stop, client }
+    }
+
+    /// With the app's pages, as the binary serves them.
+    pub async fn with_pages(folder: &Path, text: &str) -> Self {
+        let registry = Registry::open(Arc::new(config(text)), folder).expect("the components load");
+        let pages = Pages::find(registry.config.app_dir.as_deref(), folder, None);
+        let server = Server::bind(Arc::clone(&registry), true).await.expect("a port");
+        Self::run(registry, server.with_pages(pages))
+    }
+
+    /// What comes back for these bytes, until the connection ends.
+    pub async fn raw(&self, request: &str) -> String {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(self.authority()).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let mut answer = Vec::new();
+        tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut answer))
+            .await
+            .expect("in time")
+            .expect("read");
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     pub fn authority(&self) -> &str {

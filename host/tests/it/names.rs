@@ -4,8 +4,13 @@ use crate::house::root;
 #[test]
 fn the_host_names_no_component_and_no_capability() {
     let names = ["gate", "router", "tts", "stt", "image", "image-edit", "llm", "embedding", "hf", "local", "inference"];
-    for entry in root().join("host/src").read_dir().expect("the host's source") {
-        let path = entry.expect("an entry").path();
+    let mut paths = vec![root().join("host/src")];
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            let entries = path.read_dir().expect("the host's source");
+            paths.extend(entries.map(|entry| entry.expect("an entry").path()));
+            continue;
+        }
         let source = std::fs::read_to_string(&path).expect("a source file");
         // Its own unit tests may use the defaults' names.
         let code = source.split("#[cfg(test)]").next().unwrap_or_default();

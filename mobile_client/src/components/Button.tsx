@@ -37,6 +37,7 @@ export function Button({label, onPress, look = 'soft', icon, disabled = false, b
       style={({pressed}) => [
         {
           minHeight: touch,
+          maxWidth: '100%',
           borderRadius: radius.medium,
           paddingVertical: space.small,
           paddingHorizontal: look === 'plain' ? space.small : space.large,
@@ -50,7 +51,7 @@ export function Button({label, onPress, look = 'soft', icon, disabled = false, b
         style,
       ]}>
       {busy ? <ActivityIndicator color={ink} /> : icon && <Icon name={icon} color={disabled ? colors.quiet : ink} size={20} />}
-      <Words style={{fontWeight: '600', flexShrink: 1, textAlign: 'center'}} color={disabled ? colors.quiet : ink}>
+      <Words style={{fontWeight: '600', flexShrink: 1, minWidth: 0, textAlign: 'center'}} color={disabled ? colors.quiet : ink}>
         {label}
       </Words>
     </Pressable>

@@ -2,7 +2,9 @@ import {useEffect, useMemo, useRef, useState} from 'react';
 import {type GestureResponderEvent, Image, Platform, View} from 'react-native';
 import Svg, {G, Mask, Path, Rect} from 'react-native-svg';
 
+import {useStore} from '../hooks/useServices';
 import {useText} from '../i18n';
+import {createStore, type Store} from '../services/store';
 import {type Drawing, draw, type Edit, extend, redo, undo, visible} from '../services/strokes';
 import {radius, space} from '../theme/tokens';
 import {useTheme} from '../theme/ThemeContext';
@@ -40,7 +42,9 @@ export function MaskDrawer({picture, drawing, onChange, onTouching}: MaskDrawerP
   const size = Math.max(1, Math.round((longest * percent) / 100));
   const [room, setRoom] = useState(0);
   const [look, setLook] = useState<View2>(home);
-  const [live, setLive] = useState<readonly number[] | null>(null);
+  // The stroke being drawn is shown by a component of its own: a finger moves a hundred times a second, and the tools
+  // around the picture need not be made anew each time.
+  const [live] = useState(() => createStore<readonly number[] | null>(null));
 
   const scale = room === 0 ? 0 : Math.min(room / picture.width, maxHeight / picture.height);
   const width = picture.width * scale;
@@ -67,7 +71,7 @@ export function MaskDrawer({picture, drawing, onChange, onTouching}: MaskDrawerP
   const finish = (keep: boolean) => {
     const stroke = points.current;
     points.current = null;
-    setLive(null);
+    live.set(null);
     onTouching?.(false);
     if (keep && stroke !== null) onChange(draw(drawing, {kind: 'stroke', tool, size, points: [...stroke]}));
   };
@@ -77,7 +81,7 @@ export function MaskDrawer({picture, drawing, onChange, onTouching}: MaskDrawerP
     pinch.current = null;
     const {locationX, locationY} = event.nativeEvent;
     points.current = inPicture(locationX, locationY);
-    setLive(points.current);
+    live.set(points.current);
   };
   const onMove = (event: GestureResponderEvent) => {
     const {touches, locationX, locationY} = event.nativeEvent;
@@ -90,7 +94,7 @@ export function MaskDrawer({picture, drawing, onChange, onTouching}: MaskDrawerP
       if (pinch.current === null) {
         // The first finger's stroke was the start of a pinch.
         points.current = null;
-        setLive(null);
+        live.set(null);
         pinch.current = {distance, x, y, from: look};
       } else {
         const {from} = pinch.current;
@@ -102,7 +106,7 @@ export function MaskDrawer({picture, drawing, onChange, onTouching}: MaskDrawerP
     const longer = extend(points.current, ...inPicture(locationX, locationY));
     if (longer === null) return;
     points.current = longer;
-    setLive(longer);
+    live.set(longer);
   };
 
   useEffect(() => {
@@ -152,7 +156,7 @@ export function MaskDrawer({picture, drawing, onChange, onTouching}: MaskDrawerP
                   <Mask id="painted" maskUnits="userSpaceOnUse" x="0" y="0" width={picture.width} height={picture.height}>
                     <Rect x="0" y="0" width={picture.width} height={picture.height} fill={drawn.ground} />
                     <G>{drawn.strokes}</G>
-                    {live !== null && <Stroke points={live} size={size} color={tool === 'brush' ? white : black} />}
+                    <LiveStroke points={live} size={size} color={tool === 'brush' ? white : black} />
                   </Mask>
                   {/* One sheet of colour seen through the mask: strokes that cross do not get darker. */}
                   <Rect x="0" y="0" width={picture.width} height={picture.height} fill={colors.mask} fillOpacity={0.55} mask="url(#painted)" />
@@ -211,6 +215,11 @@ function layers(edits: readonly Edit[]) {
     return <Stroke key={index} points={edit.points} size={edit.size} color={painted ? white : black} />;
   });
   return {ground, strokes};
+}
+
+function LiveStroke({points, size, color}: {points: Store<readonly number[] | null>; size: number; color: string}) {
+  const now = useStore(points);
+  return now === null ? null : <Stroke points={now} size={size} color={color} />;
 }
 
 function Stroke({points, size, color}: {points: readonly number[]; size: number; color: string}) {

@@ -3,6 +3,7 @@ import {Pressable, View} from 'react-native';
 
 import {useServices, useStore} from '../hooks/useServices';
 import {useText} from '../i18n';
+import type {Model} from '../services/api';
 import {isModel} from '../services/calls';
 import {radius, space, touch} from '../theme/tokens';
 import {useTheme} from '../theme/ThemeContext';
@@ -12,9 +13,12 @@ import {Button} from './Button';
 import {Field} from './Field';
 import {Icon} from './Icon';
 import {Sheet} from './Sheet';
+import {StandIn} from './StandIn';
 import {Words} from './Words';
 
 type ModelPickerProps = {capability: Capability; value: string; onChange: (model: string) => void; label?: string};
+
+const serverChoice: Model = {name: '', placeholder: false, state: 'served'};
 
 /** The server's choice, one of its list, or any name typed in. */
 export function ModelPicker({capability, value, onChange, label}: ModelPickerProps) {
@@ -65,8 +69,8 @@ export function ModelSheet({capability, value, open, onClose, onChange, title}: 
   const services = useServices();
   useStore(services.models);
   const [query, setQuery] = useState('');
-  const names = services.modelsFor(capability);
-  const shown = useMemo(() => names.filter((name) => fold(name).includes(fold(query))), [names, query]);
+  const models = services.modelsFor(capability);
+  const shown = useMemo(() => models.filter(({name}) => fold(name).includes(fold(query))), [models, query]);
   const typed = query.trim();
   const choose = (name: string) => {
     setQuery('');
@@ -82,11 +86,11 @@ export function ModelSheet({capability, value, open, onClose, onChange, title}: 
         autoCapitalize="none"
         autoCorrect={false}
       />
-      {typed !== '' && isModel(typed) && !names.includes(typed) && (
+      {typed !== '' && isModel(typed) && !models.some(({name}) => name === typed) && (
         <Button icon="check" label={t('useModel', {model: typed})} onPress={() => choose(typed)} />
       )}
       <View role="radiogroup" aria-label={t('model')}>
-        {['', ...shown].map((name) => (
+        {[serverChoice, ...shown].map(({name, placeholder, state}) => (
           <Pressable
             key={name}
             role="radio"
@@ -102,7 +106,11 @@ export function ModelSheet({capability, value, open, onClose, onChange, title}: 
               borderRadius: radius.small,
               backgroundColor: pressed ? colors.raised : 'transparent',
             })}>
-            <Words style={{flex: 1, fontWeight: name === value ? '600' : '400'}}>{name || t('serverChoice')}</Words>
+            <View style={{flex: 1, gap: space.hair}}>
+              <Words style={{fontWeight: name === value ? '600' : '400'}}>{name || t('serverChoice')}</Words>
+              {placeholder && <StandIn short />}
+              {state === 'away' && <Words look="small">{t('modelAway')}</Words>}
+            </View>
             {name === value && <Icon name="check" color={colors.accent} />}
           </Pressable>
         ))}

@@ -7,6 +7,7 @@ export const ar: Dictionary = {
   gallery: 'المعرض',
   queue: 'الانتظار',
   settings: 'الإعدادات',
+  settingsTab: 'الإعدادات',
   search: 'بحث',
   server: 'الخادم',
   servers: 'الخوادم',
@@ -50,6 +51,7 @@ export const ar: Dictionary = {
   chooseModel: 'اختر نموذجًا',
   searchModels: 'ابحث أو اكتب اسمًا',
   modelHint: 'مثل organisation/name',
+  modelAway: 'لا يجيب الآن',
   useModel: 'استخدم {model}',
   pixels: '{width} × {height} بكسل',
   fromCache: 'محفوظ من قبل',
@@ -328,6 +330,7 @@ export const ar: Dictionary = {
   searchMissing: '{n|نص واحد لا يمكن بعد البحث عنه|نصوص لا يمكن بعد البحث عنها: #} بالمعنى، فذلك يحتاج إلى الخادم.',
   searching: 'جارٍ البحث…',
   byMeaning: 'وُجد بالمعنى',
+  byLikeness: 'وُجد حسب الكتابة، ومعه ما يشبهه في المعنى',
   bySpelling: 'وُجد بالحروف: البحث بالمعنى يحتاج إلى الخادم',
 
   queueEmpty: 'لا شيء ينتظر. الطلبات دون اتصال تبقى هنا حتى تُرسل.',

@@ -7,6 +7,7 @@ export const de: Dictionary = {
   gallery: 'Galerie',
   queue: 'Wartend',
   settings: 'Einstellungen',
+  settingsTab: 'Optionen',
   search: 'Suche',
   server: 'Server',
   servers: 'Server',
@@ -50,6 +51,7 @@ export const de: Dictionary = {
   chooseModel: 'Modell wählen',
   searchModels: 'Suchen oder Namen eingeben',
   modelHint: 'Wie organisation/name',
+  modelAway: 'Antwortet gerade nicht',
   useModel: '{model} verwenden',
   pixels: '{width} × {height} Pixel',
   fromCache: 'von vorhin',
@@ -328,6 +330,7 @@ export const de: Dictionary = {
   searchMissing: '{n|# Text ist|# Texte sind} noch nicht nach Bedeutung auffindbar; dafür braucht es den Server.',
   searching: 'Sucht …',
   byMeaning: 'Nach Bedeutung gefunden',
+  byLikeness: 'Nach der Schreibweise gefunden, dazu was Ähnliches bedeutet',
   bySpelling: 'Nach Schreibweise gefunden: Nach Bedeutung braucht es den Server',
 
   queueEmpty: 'Nichts wartet. Anfragen ohne Verbindung bleiben hier, bis sie gesendet sind.',

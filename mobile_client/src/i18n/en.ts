@@ -6,6 +6,8 @@ export const en = {
   gallery: 'Gallery',
   queue: 'Queue',
   settings: 'Settings',
+  // Below its picture, where there is room for ten letters.
+  settingsTab: 'Settings',
   search: 'Search',
   server: 'Server',
   servers: 'Servers',
@@ -50,6 +52,7 @@ export const en = {
   chooseModel: 'Choose a model',
   searchModels: 'Search, or type a name',
   modelHint: 'Like organisation/name',
+  modelAway: 'Does not answer now',
   useModel: 'Use {model}',
   pixels: '{width} × {height} pixels',
   fromCache: 'kept from before',
@@ -336,6 +339,7 @@ export const en = {
   searchMissing: '{n|# text is|# texts are} not yet searchable by meaning; that needs the server.',
   searching: 'Searching…',
   byMeaning: 'Found by meaning',
+  byLikeness: 'Found by spelling, and what means something alike',
   bySpelling: 'Found by spelling: searching by meaning needs the server',
 
   // Queue

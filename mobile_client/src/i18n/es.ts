@@ -7,6 +7,7 @@ export const es: Dictionary = {
   gallery: 'Galería',
   queue: 'Cola',
   settings: 'Ajustes',
+  settingsTab: 'Ajustes',
   search: 'Buscar',
   server: 'Servidor',
   servers: 'Servidores',
@@ -50,6 +51,7 @@ export const es: Dictionary = {
   chooseModel: 'Elige un modelo',
   searchModels: 'Busca o escribe un nombre',
   modelHint: 'Como organización/nombre',
+  modelAway: 'No responde ahora',
   useModel: 'Usar {model}',
   pixels: '{width} × {height} píxeles',
   fromCache: 'guardado de antes',
@@ -328,6 +330,7 @@ export const es: Dictionary = {
   searchMissing: '{n|# texto aún no se puede|# textos aún no se pueden} buscar por significado; hace falta el servidor.',
   searching: 'Buscando…',
   byMeaning: 'Encontrado por significado',
+  byLikeness: 'Encontrado por la escritura, y lo que significa algo parecido',
   bySpelling: 'Encontrado por escritura: por significado hace falta el servidor',
 
   queueEmpty: 'Nada espera. Las peticiones hechas sin conexión se guardan aquí hasta que se envían.',

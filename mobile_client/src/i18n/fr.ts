@@ -7,6 +7,7 @@ export const fr: Dictionary = {
   gallery: 'Galerie',
   queue: 'File',
   settings: 'Réglages',
+  settingsTab: 'Réglages',
   search: 'Chercher',
   server: 'Serveur',
   servers: 'Serveurs',
@@ -50,6 +51,7 @@ export const fr: Dictionary = {
   chooseModel: 'Choisir un modèle',
   searchModels: 'Cherchez ou tapez un nom',
   modelHint: 'Comme organisation/nom',
+  modelAway: 'Ne répond pas en ce moment',
   useModel: 'Utiliser {model}',
   pixels: '{width} × {height} pixels',
   fromCache: 'gardé d’avant',
@@ -328,6 +330,7 @@ export const fr: Dictionary = {
   searchMissing: '{n|# texte ne peut pas encore être trouvé|# textes ne peuvent pas encore être trouvés} par le sens ; il faut le serveur.',
   searching: 'Recherche…',
   byMeaning: 'Trouvé par le sens',
+  byLikeness: 'Trouvé par l’orthographe, et ce qui a un sens proche',
   bySpelling: 'Trouvé par l’orthographe : par le sens, il faut le serveur',
 
   queueEmpty: 'Rien n’attend. Les requêtes faites sans connexion sont gardées ici jusqu’à leur envoi.',

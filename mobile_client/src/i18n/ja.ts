@@ -7,6 +7,7 @@ export const ja: Dictionary = {
   gallery: 'ギャラリー',
   queue: '待ち行列',
   settings: '設定',
+  settingsTab: '設定',
   search: '検索',
   server: 'サーバー',
   servers: 'サーバー',
@@ -50,6 +51,7 @@ export const ja: Dictionary = {
   chooseModel: 'モデルを選ぶ',
   searchModels: '検索、または名前を入力',
   modelHint: '例：organisation/name',
+  modelAway: '現在応答していません',
   useModel: '{model} を使う',
   pixels: '{width} × {height} ピクセル',
   fromCache: '保存済み',
@@ -328,6 +330,7 @@ export const ja: Dictionary = {
   searchMissing: '{n|# 件はまだ意味で探せません。|# 件はまだ意味で探せません。}サーバーが必要です。',
   searching: '検索中…',
   byMeaning: '意味で見つかりました',
+  byLikeness: 'つづりで見つかったもの、および意味の近いもの',
   bySpelling: 'つづりで見つかりました：意味で探すにはサーバーが必要です',
 
   queueEmpty: '待機中のものはありません。接続なしのリクエストは送信までここに残ります。',

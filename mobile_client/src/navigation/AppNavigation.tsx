@@ -24,7 +24,7 @@ import {SettingsScreen} from '../screens/SettingsScreen';
 import {STTScreen} from '../screens/STTScreen';
 import {TTSScreen} from '../screens/TTSScreen';
 import {WelcomeScreen} from '../screens/WelcomeScreen';
-import {font, space} from '../theme/tokens';
+import {font, space, tabsWidth} from '../theme/tokens';
 import {useIsWide, useTheme} from '../theme/ThemeContext';
 import {linkScheme} from '../utils/constants';
 import type {Routes, Tabs} from './routes';
@@ -68,9 +68,6 @@ const screens = {
   Server: framed(ServerScreen),
 };
 
-/** Wide enough for the longest name in every language. */
-const sidebar = 208;
-
 const tabs: {name: keyof Tabs; icon: IconName; title: 'home' | 'chat' | 'gallery' | 'queue' | 'settings'}[] = [
   {name: 'Home', icon: 'home', title: 'home'},
   {name: 'Chat', icon: 'chat', title: 'chat'},
@@ -96,7 +93,7 @@ function TabScreens() {
         tabBarInactiveTintColor: colors.quiet,
         // Letters below the line need the room that the system's own font does not ask for.
         tabBarLabelStyle: isWide ? {fontSize: font.body} : {fontSize: font.small - 3, lineHeight: font.small + 2},
-        tabBarStyle: isWide ? {width: sidebar, minWidth: 0} : {height: (space.vast + font.small + space.large) * Math.min(fontScale, 1.5) + insets.bottom},
+        tabBarStyle: isWide ? {width: tabsWidth, minWidth: 0} : {height: (space.vast + font.small + space.large) * Math.min(fontScale, 1.5) + insets.bottom},
         headerTitleStyle: {color: colors.text},
       }}>
       {tabs.map(({name, icon, title}) => (
@@ -107,7 +104,7 @@ function TabScreens() {
           options={{
             title: t(title),
             // A screen may change its title; its tab keeps its name.
-            tabBarLabel: t(title),
+            tabBarLabel: t(title === 'settings' && !isWide ? 'settingsTab' : title),
             tabBarIcon: ({color}) => <Icon name={icon} color={color} />,
             ...(name === 'Queue' && open > 0 && {tabBarBadge: open, tabBarBadgeStyle: {backgroundColor: colors.danger, color: colors.onDanger}}),
           }}

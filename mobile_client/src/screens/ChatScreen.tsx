@@ -1,6 +1,6 @@
 import {type RouteProp, useNavigation, useRoute} from '@react-navigation/native';
 import {useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState} from 'react';
-import {FlatList, KeyboardAvoidingView, Platform, ScrollView, type TextInput, View} from 'react-native';
+import {FlatList, KeyboardAvoidingView, Platform, ScrollView, type TextInput, useWindowDimensions, View} from 'react-native';
 
 import {Refused} from '../components/AudioRecorder';
 import {Button, IconButton} from '../components/Button';
@@ -20,7 +20,7 @@ import type {Tabs} from '../navigation/routes';
 import type {Message} from '../services/chats';
 import {spoken} from '../services/markdown';
 import {SentenceCutter} from '../services/sentences';
-import {radius, readable, space} from '../theme/tokens';
+import {radius, readable, space, tabsWidth, touch} from '../theme/tokens';
 import {useIsWide, useTheme} from '../theme/ThemeContext';
 import {limits} from '../utils/constants';
 import {ChatOptions} from './chat/ChatOptions';
@@ -37,6 +37,7 @@ export function ChatScreen() {
   const {params} = useRoute<RouteProp<Tabs, 'Chat'>>();
   const {colors} = useTheme();
   const isWide = useIsWide();
+  const {width} = useWindowDimensions();
   const services = useServices();
   const {chats} = services;
   const all = useStore(chats.all);
@@ -96,6 +97,8 @@ export function ChatScreen() {
   useLayoutEffect(() => {
     navigation.setOptions({
       title: chat?.title || t('chat'),
+      // The header itself leaves room for two buttons only.
+      headerTitleContainerStyle: {maxWidth: width - (isWide ? tabsWidth : 0) - touch * (isWide ? 3 : 4) - space.vast * 2},
       headerRight: () => (
         <View style={{flexDirection: 'row', paddingHorizontal: space.small}}>
           <IconButton icon="hands" label={t('handsFree')} onPress={() => setHandsFree(true)} />
@@ -105,7 +108,7 @@ export function ChatScreen() {
         </View>
       ),
     });
-  }, [chat?.title, fresh, isWide, navigation, open, t]);
+  }, [chat?.title, fresh, isWide, navigation, open, t, width]);
 
   async function send() {
     const text = draft.trim();

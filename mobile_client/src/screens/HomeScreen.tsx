@@ -58,8 +58,12 @@ export function HomeScreen() {
         </Row>
       </View>
       <View style={{flexDirection: 'row', flexWrap: 'wrap', margin: -space.small}}>
-        {features.map((feature) => (
-          <View key={feature.to} style={{width: `${100 / columns}%`, padding: space.small}}>
+        {features.map((feature, index) => {
+          // One that would stand alone in the last line has the whole of it.
+          const isAlone = columns > 1 && index === features.length - 1 && index % columns === 0;
+          const isLine = columns === 1 || isAlone;
+          return (
+          <View key={feature.to} style={{width: isAlone ? '100%' : `${100 / columns}%`, padding: space.small}}>
             <Pressable
               role="link"
               onPress={() => go(feature.to)}
@@ -67,8 +71,8 @@ export function HomeScreen() {
                 flexGrow: 1,
                 padding: space.large,
                 gap: space.medium,
-                flexDirection: columns === 1 ? 'row' : 'column',
-                alignItems: columns === 1 ? 'center' : 'flex-start',
+                flexDirection: isLine ? 'row' : 'column',
+                alignItems: isLine ? 'center' : 'flex-start',
                 borderRadius: radius.large,
                 backgroundColor: pressed ? colors.raised : colors.surface,
                 borderWidth: 1,
@@ -83,7 +87,8 @@ export function HomeScreen() {
               </View>
             </Pressable>
           </View>
-        ))}
+          );
+        })}
       </View>
       {pictures.length > 0 && (
         <View style={{gap: space.small}}>

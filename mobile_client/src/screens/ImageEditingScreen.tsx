@@ -29,7 +29,7 @@ import {save, share} from '../services/files';
 import {type Item, type Library, promptsOf} from '../services/library';
 import {prepareBytes} from '../services/pictures';
 import {encodeMask} from '../services/png';
-import {coverage, type Drawing, nothingDrawn, rasterise, visible} from '../services/strokes';
+import {coverage, type Drawing, fitted, nothingDrawn, rasterise, visible} from '../services/strokes';
 import {radius} from '../theme/tokens';
 import {toBase64} from '../utils/bytes';
 import {limits} from '../utils/constants';
@@ -63,9 +63,9 @@ export function ImageEditingScreen() {
   const [wrong, setWrong] = useState<Record<string, string>>({});
 
   const pick = (picture: Picked) => {
-    // A mask fits any picture of its size: going on with a result keeps it.
-    const fits = picked !== null && picked.width === picture.width && picked.height === picture.height;
-    if (!fits || !keepMask) setDrawing(nothingDrawn);
+    // Going on with a result keeps the mask.
+    const kept = picked === null || !keepMask ? null : fitted(drawing, picked, picture);
+    setDrawing(kept ?? nothingDrawn);
     setPicked(picture);
   };
 

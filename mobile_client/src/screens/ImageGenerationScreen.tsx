@@ -65,6 +65,7 @@ export function ImageGenerationScreen() {
   return (
     <Screen broad>
       <Columns
+        show={job.state}
         first={
           <Card>
             <PromptField

@@ -36,6 +36,7 @@ export function QueueScreen() {
   const done = count('done');
   const failed = count('failed');
   const waiting = count('waiting');
+  const again = jobs.filter((job) => job.state === 'failed' && job.problem?.retryable !== false);
 
   return (
     <Screen>
@@ -54,12 +55,11 @@ export function QueueScreen() {
                 onPress={() => void reachability.look().then((reachable) => (reachable ? outbox.flush() : undefined))}
               />
             )}
-            {failed > 0 && (
+            {again.length > 0 && (
               <Button
                 icon="refresh"
                 label={t('retryFailed')}
                 onPress={() => {
-                  const again = jobs.filter((job) => job.state === 'failed' && job.problem?.retryable !== false);
                   void Promise.all(again.map((job) => outbox.retry(job.id))).then(() => outbox.flush());
                 }}
               />

@@ -75,6 +75,7 @@ export function STTScreen() {
   return (
     <Screen broad>
       <Columns
+        show={job.state}
         first={
           <Card>
             <AudioRecorder sound={sound} onSound={setSound} />

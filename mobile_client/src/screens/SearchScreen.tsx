@@ -9,11 +9,10 @@ import {Empty, LoadingIndicator} from '../components/LoadingIndicator';
 import {Words} from '../components/Words';
 import {useServices, useStore} from '../hooks/useServices';
 import {useText} from '../i18n';
-import {type Findable, findables, type Found} from '../services/search';
+import {type Findable, findables, type Found, type FoundBy} from '../services/search';
 import {space} from '../theme/tokens';
-import {titleOf} from '../utils/helpers';
 
-type State = {at: 'idle'} | {at: 'searching'; since: number} | {at: 'found'; by: 'meaning' | 'spelling'; found: Found[]};
+type State = {at: 'idle'} | {at: 'searching'; since: number} | {at: 'found'; by: FoundBy; found: Found[]};
 
 /** Finds one's own messages and prompts by what they mean; without the server by how they are spelled. */
 export function SearchScreen() {
@@ -61,12 +60,12 @@ export function SearchScreen() {
       {state.at === 'found' && (
         <>
           <Words look="quiet" role="status">
-            {state.found.length === 0 ? t('nothingFound') : state.by === 'meaning' ? t('byMeaning') : t('bySpelling')}
+            {state.found.length === 0 ? t('nothingFound') : t(({meaning: 'byMeaning', likeness: 'byLikeness', spelling: 'bySpelling'} as const)[state.by])}
           </Words>
           <View role="list" style={{gap: space.small}}>
             {state.found.map(({entry, score}) => (
               <View role="listitem" key={`${entry.where.kind === 'chat' ? entry.where.chatId : ''}${entry.id}`}>
-                <Pressable role="link" accessibilityLabel={titleOf(entry.text, 80)} onPress={() => open(entry)}>
+                <Pressable role="link" onPress={() => open(entry)}>
                   <Card>
                     <Words numberOfLines={3}>{entry.text}</Words>
                     <Words look="small">{`${entry.where.kind === 'chat' ? t('chat') : t('gallery')} · ${Math.round(score * 100)} %`}</Words>

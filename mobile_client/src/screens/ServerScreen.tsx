@@ -22,8 +22,9 @@ export function ServerScreen() {
   const {settings} = useServices();
   const {servers} = useSettings();
   const [asking, setAsking] = useState(false);
-  const server = servers.find((one) => one.id === params?.id) ?? null;
   const given = params?.url === undefined ? undefined : {address: tidyAddress(params.url), token: params.token ?? '', name: params.name ?? ''};
+  // A link to a server that is known already leads to that one.
+  const server = servers.find((one) => (given === undefined ? one.id === params?.id : one.address === given.address)) ?? null;
   const leave = () => {
     if (navigation.canGoBack()) navigation.goBack();
     else navigation.navigate('Tabs', {screen: 'Settings'});

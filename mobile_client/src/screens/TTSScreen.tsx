@@ -56,6 +56,7 @@ export function TTSScreen() {
   return (
     <Screen broad>
       <Columns
+        show={job.state}
         first={
           <Card>
             <PromptField

@@ -148,7 +148,7 @@ export function createApi(options: ApiOptions) {
     },
 
     /** Models by capability, as far as the server tells. Empty where it does not. */
-    async models(init: SendOptions = {}): Promise<Partial<Record<Capability, string[]>>> {
+    async models(init: SendOptions = {}): Promise<Models> {
       return modelList(await getJson('/models', {retry: false, ...init}));
     },
 
@@ -285,20 +285,35 @@ export function embeddingReply(answer: Answer): {vector: number[]; model: string
   return {vector, model: typeof model === 'string' ? model : answer.model};
 }
 
+/** One model of the server's list, and whether it answers now. */
+export type Model = {
+  name: string;
+  /** A stand-in: what it says is made up. */
+  placeholder: boolean;
+  state: 'served' | 'away' | 'unknown';
+};
+export type Models = Partial<Record<Capability, Model[]>>;
+
 /** A server's list of models: `{capability: [...]}` of names or of records, or OpenAI's `{data: [...]}`. */
-export function modelList(body: unknown): Partial<Record<Capability, string[]>> {
+export function modelList(body: unknown): Models {
   const other: Record<string, Capability> = {
     image: 'image', 'edit-image': 'edit-image', edit_image: 'edit-image', image_edit: 'edit-image', 'image-edit': 'edit-image',
     tts: 'tts', stt: 'stt', llm: 'llm', chat: 'llm', embedding: 'embedding', embeddings: 'embedding',
   };
-  const found: Partial<Record<Capability, string[]>> = {};
+  const found: Models = {};
   const add = (capability: Capability | undefined, entry: unknown) => {
     const name = typeof entry === 'string' ? entry : field(entry, 'id') ?? field(entry, 'model') ?? field(entry, 'name');
     if (capability === undefined || typeof name !== 'string') return;
-    const names = (found[capability] ??= []);
-    if (!names.includes(name)) names.push(name);
+    const models = (found[capability] ??= []);
+    if (models.some((one) => one.name === name)) return;
+    const state = field(entry, 'state');
+    models.push({
+      name,
+      placeholder: field(entry, 'placeholder') === true,
+      state: state === 'served' ? 'served' : state === 'not_served' || state === 'circuit_open' ? 'away' : 'unknown',
+    });
   };
-  const outer = field(body, 'models') ?? field(body, 'capabilities') ?? field(body, 'data') ?? body;
+  const outer = field(body, 'capabilities') ?? field(body, 'models') ?? field(body, 'data') ?? body;
   if (Array.isArray(outer)) {
     for (const entry of outer) {
       const capabilities = field(entry, 'capabilities') ?? [field(entry, 'capability') ?? field(entry, 'task')];

@@ -1,7 +1,7 @@
 import {knownModels, limits, timing, type Capability} from '../utils/constants';
 import {newId} from '../utils/helpers';
 import {utf8} from '../utils/bytes';
-import {type Answer, chatReply, createApi, embeddingReply, transcriptReply} from './api';
+import {type Answer, chatReply, createApi, embeddingReply, type Model, type Models, transcriptReply} from './api';
 import {type Call, embeddingCall} from './calls';
 import {createCache} from './cache';
 import {createChats} from './chats';
@@ -46,7 +46,7 @@ export function createServices(options: {
   const {storage} = options;
   const settings = createSettings({values: storage.values, secrets: storage.secrets, newId});
   const log: Store<readonly LogLine[]> = createStore<readonly LogLine[]>([]);
-  const models: Store<Partial<Record<Capability, string[]>>> = createStore<Partial<Record<Capability, string[]>>>({});
+  const models: Store<Models> = createStore<Models>({});
   /** Vectors of texts on the embeddings screen arrive here, also from the outbox. */
   const embeddings: Store<Readonly<Record<string, number[]>>> = createStore<Readonly<Record<string, number[]>>>({});
 
@@ -287,9 +287,10 @@ export function createServices(options: {
     deliver,
 
     /** Names for the model picker: the server's list, else those we know. */
-    modelsFor(capability: Capability): readonly string[] {
+    modelsFor(capability: Capability): readonly Model[] {
       const own = models.get()[capability];
-      return own !== undefined && own.length > 0 ? own : knownModels[capability];
+      if (own !== undefined && own.length > 0) return own;
+      return knownModels[capability].map((name) => ({name, placeholder: false, state: 'unknown'}));
     },
 
     /** Everything of this person, as one file: settings without secrets, chats, and the list of made things. */

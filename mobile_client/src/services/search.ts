@@ -9,6 +9,8 @@ import {similarity, spellingVector} from './vectors';
 /** One thing that can be found: a message or a prompt. */
 export type Findable = {id: string; text: string; where: {kind: 'chat'; chatId: string} | {kind: 'item'; itemId: string}};
 export type Found = {entry: Findable; score: number};
+/** By the question's own meaning; without the server by its spelling, and by the meaning of what that finds. */
+export type FoundBy = 'meaning' | 'likeness' | 'spelling';
 
 export type Search = ReturnType<typeof createSearch>;
 
@@ -65,7 +67,7 @@ export function createSearch(options: {
       query: string,
       entries: readonly Findable[],
       signal?: AbortSignal,
-    ): Promise<{by: 'meaning' | 'spelling'; found: Found[]}> {
+    ): Promise<{by: FoundBy; found: Found[]}> {
       const known = await loaded();
       let question: Float32Array | null = null;
       try {
@@ -82,23 +84,40 @@ export function createSearch(options: {
           .filter((one): one is Found => one.score !== null && one.score > least)
           .sort((a, b) => b.score - a.score)
           .slice(0, 30);
+      const spelled = spellingVector(fold(query));
+      const spelling = (entry: Findable) => {
+        const text = fold(entry.text);
+        const whole = words.filter((word) => text.includes(word)).length / words.length;
+        return Math.min(1, 0.5 * whole + 0.5 * similarity(spelled, spellingVector(text)));
+      };
       if (question !== null) {
         const meant = Array.from(question);
         const found = ranked((entry) => {
           const vector = known.get(keyOf(entry.text));
-          return vector === undefined || vector.length !== meant.length ? null : similarity(meant, Array.from(vector));
+          if (vector !== undefined && vector.length === meant.length) return similarity(meant, Array.from(vector));
+          // What has no vector yet is found too when it is spelled so.
+          const like = spelling(entry);
+          return like > 0.4 ? like : null;
         }, 0.15);
         if (found.length > 0) return {by: 'meaning', found};
       }
-      const spelled = spellingVector(fold(query));
-      return {
-        by: 'spelling',
-        found: ranked((entry) => {
-          const text = fold(entry.text);
-          const whole = words.filter((word) => text.includes(word)).length / words.length;
-          return Math.min(1, 0.5 * whole + 0.5 * similarity(spelled, spellingVector(text)));
-        }, 0.2),
-      };
+      const bySpelling = ranked(spelling, 0.2);
+      // The question has no vector, but what it is spelled like has: their middle stands for its meaning.
+      const near = bySpelling.slice(0, 3).flatMap(({entry, score}) => {
+        const vector = score < 0.35 ? undefined : known.get(keyOf(entry.text));
+        return vector === undefined ? [] : [Array.from(vector)];
+      });
+      const length = near[0]?.length ?? 0;
+      const alike = near.filter((vector) => vector.length === length);
+      if (alike.length === 0) return {by: 'spelling', found: bySpelling};
+      const middle = Array.from({length}, (_, i) => alike.reduce((sum, vector) => sum + vector[i]!, 0) / alike.length);
+      const found = ranked((entry) => {
+        const vector = known.get(keyOf(entry.text));
+        const meant = vector === undefined || vector.length !== length ? 0 : similarity(middle, Array.from(vector));
+        // What only means something alike comes after what is spelled so.
+        return Math.max(spelling(entry), meant > 0.5 ? 0.8 * meant : 0);
+      }, 0.2);
+      return found.length > bySpelling.length ? {by: 'likeness', found} : {by: 'spelling', found: bySpelling};
     },
 
     clear: () =>

@@ -118,7 +118,8 @@ export function tidyAddress(typed: string): string {
 export function isAddress(address: string): boolean {
   try {
     const url = new URL(address);
-    return (url.protocol === 'http:' || url.protocol === 'https:') && url.hostname !== '';
+    // Parsers differ in what they let pass in a name, down to spaces.
+    return (url.protocol === 'http:' || url.protocol === 'https:') && /^([\p{L}\p{N}._-]+|\[[0-9a-f:.]+\])$/iu.test(url.hostname);
   } catch {
     return false;
   }

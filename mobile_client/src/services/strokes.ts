@@ -9,6 +9,8 @@ export type Edit =
 /** Everything drawn and everything taken back. Values, never changed in place. */
 export type Drawing = {edits: readonly Edit[]; undone: readonly Edit[]};
 
+export type Size = {width: number; height: number};
+
 export const nothingDrawn: Drawing = {edits: [], undone: []};
 
 export function draw(drawing: Drawing, edit: Edit): Drawing {
@@ -27,6 +29,19 @@ export function redo(drawing: Drawing): Drawing {
   return next === undefined
     ? drawing
     : {edits: [...drawing.edits, next], undone: drawing.undone.slice(0, -1)};
+}
+
+/**
+ * The same drawing over another size of the same picture: models give back smaller ones than they were given. Null when
+ * the shapes differ too much for that.
+ */
+export function fitted(drawing: Drawing, from: Size, to: Size): Drawing | null {
+  const [across, down] = [to.width / from.width, to.height / from.height];
+  if (Math.abs(across / down - 1) > 0.02) return null;
+  if (across === 1 && down === 1) return drawing;
+  const fit = (edit: Edit): Edit =>
+    edit.kind === 'stroke' ? {...edit, size: edit.size * across, points: edit.points.map((value, i) => value * (i % 2 === 0 ? across : down))} : edit;
+  return {edits: drawing.edits.map(fit), undone: drawing.undone.map(fit)};
 }
 
 /** What still matters: everything after the last clear. */

@@ -84,3 +84,5 @@ export const touch = 44;
 export const readable = 760;
 /** From this width on there is room for two columns. */
 export const wide = 840;
+/** The tabs at the side on wide screens: enough for the longest name in every language. */
+export const tabsWidth = 208;

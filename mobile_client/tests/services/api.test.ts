@@ -169,9 +169,22 @@ test('leaving a stream tells the server', async () => {
 });
 
 test('a server’s list of models is read in each of its usual shapes', () => {
-  expect(modelList({image: ['a/b'], embeddings: [{id: 'c/d', state: 'ok'}]})).toEqual({image: ['a/b'], embedding: ['c/d']});
-  expect(modelList({models: [{id: 'a/b', capabilities: ['llm', 'tts']}]})).toEqual({llm: ['a/b'], tts: ['a/b']});
-  expect(modelList({data: [{id: 'a/b', capability: 'chat'}]})).toEqual({llm: ['a/b']});
+  const named = (body: unknown) => Object.fromEntries(Object.entries(modelList(body)).map(([capability, models]) => [capability, models.map(({name}) => name)]));
+  expect(named({image: ['a/b'], embeddings: [{id: 'c/d'}]})).toEqual({image: ['a/b'], embedding: ['c/d']});
+  expect(named({models: [{id: 'a/b', capabilities: ['llm', 'tts']}]})).toEqual({llm: ['a/b'], tts: ['a/b']});
+  expect(named({data: [{id: 'a/b', capability: 'chat'}]})).toEqual({llm: ['a/b']});
+  // As this platform tells them.
+  const ours = {
+    capabilities: {image_edit: {models: [{id: 'a/b', state: 'not_served', placeholder: false}, {id: 'local/x', state: 'served', placeholder: true}, {id: 'c/d', state: 'unknown'}]}},
+    aliases: {best: 'a/b'},
+  };
+  expect(modelList(ours)).toEqual({
+    'edit-image': [
+      {name: 'a/b', placeholder: false, state: 'away'},
+      {name: 'local/x', placeholder: true, state: 'served'},
+      {name: 'c/d', placeholder: false, state: 'unknown'},
+    ],
+  });
   expect(modelList([1, null])).toEqual({});
 });
 

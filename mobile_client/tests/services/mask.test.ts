@@ -1,7 +1,7 @@
 import {inflateSync} from 'node:zlib';
 
 import {crc32, encodeMask, pictureSize} from '../../src/services/png';
-import {coverage, draw, type Drawing, type Edit, extend, nothingDrawn, rasterise, redo, undo} from '../../src/services/strokes';
+import {coverage, draw, type Drawing, type Edit, extend, fitted, nothingDrawn, rasterise, redo, undo} from '../../src/services/strokes';
 
 /** Numbers that look random and are the same every time. */
 function dice(seed: number): () => number {
@@ -156,4 +156,13 @@ test('the size of a JPEG is found behind its other parts', () => {
   );
   expect(pictureSize(jpeg)).toEqual({width: 0x304, height: 0x102});
   expect(pictureSize(Uint8Array.of(1, 2, 3))).toBeNull();
+});
+
+test('a drawing fits a smaller copy of its picture, and no picture of another shape', () => {
+  const drawing = draw(draw(nothingDrawn, {kind: 'stroke', tool: 'brush', size: 40, points: [100, 50, 300, 50]}), {kind: 'invert'});
+  const small = fitted(drawing, {width: 400, height: 200}, {width: 200, height: 100});
+  expect(small?.edits).toEqual([{kind: 'stroke', tool: 'brush', size: 20, points: [50, 25, 150, 25]}, {kind: 'invert'}]);
+  // Rounding to a model's steps changes the shape a little.
+  expect(fitted(drawing, {width: 1537, height: 1025}, {width: 1024, height: 680})).not.toBeNull();
+  expect(fitted(drawing, {width: 400, height: 200}, {width: 200, height: 200})).toBeNull();
 });

@@ -1,6 +1,6 @@
 import {diagnose} from '../../src/services/diagnosis';
 import {createReachability} from '../../src/services/reachability';
-import {createSettings, linkOfServer, serverOfLink, tidyAddress} from '../../src/services/settings';
+import {createSettings, isAddress, linkOfServer, serverOfLink, tidyAddress} from '../../src/services/settings';
 import {memoryStorage} from '../../src/services/storage';
 
 const settingsOn = (storage = memoryStorage()) => {
@@ -99,4 +99,9 @@ test('reachability follows /health, and coming back is noticed once', async () =
   expect(onReachable).toHaveBeenCalledTimes(1);
   reachability.stop();
   jest.useRealTimers();
+});
+
+test('an address has a scheme and a name, however lenient the parser', () => {
+  for (const good of ['http://192.168.1.5:3000', 'https://ai.example.org', 'http://[::1]:3000', 'http://localhost', 'https://bücher.example']) expect(isAddress(good)).toBe(true);
+  for (const bad of ['https://a b', 'ftp://a', 'http://', 'a', '']) expect(isAddress(bad)).toBe(false);
 });
