@@ -162,13 +162,13 @@ impl House {
     }
 
     async fn open(registry: Arc<Registry>, folder: Option<&Path>) -> Self {
-        let ours = folder.is_some();
-        let swaps = Swaps::start(Arc::clone(&registry), folder.map(Path::to_owned)).expect("threads");
-        let server = Server::bind(Arc::clone(&registry), ours).await.expect("a port");
-        Self::run(registry, server)
+        let server = Server::bind(Arc::clone(&registry), folder.is_some()).await.expect("a port");
+        Self::run(registry, folder, server).await
     }
 
-    fn run(registry: Arc<Registry>, server: Server) -> Self {
+    async fn run(registry: Arc<Registry>, folder: Option<&Path>, server: Server) -> Self {
+        let ours = folder.is_some();
+        let swaps = Swaps::start(Arc::clone(&registry), folder.map(Path::to_owned)).expect("threads");
         let base = format!("http://{}", server.address().expect("an address"));
         let stop = Stop::default();
         let mut admin = String::new();
@@ -186,9 +186,9 @@ impl House {
     /// With the app's pages, as the binary serves them.
     pub async fn with_pages(folder: &Path, text: &str) -> Self {
         let registry = Registry::open(Arc::new(config(text)), folder).expect("the components load");
-        let pages = Pages::find(registry.config.app_dir.as_deref(), folder, None);
+        let pages = Pages::find(registry.config().app_dir.as_deref(), folder, None);
         let server = Server::bind(Arc::clone(&registry), true).await.expect("a port");
-        Self::run(registry, server.with_pages(pages))
+        Self::run(registry, Some(folder), server.with_pages(pages)).await
     }
 
     /// What comes back for these bytes, until the connection ends.
