@@ -7,6 +7,7 @@ use std::time::Instant;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 
+use crate::error::Form;
 use crate::registry::{Generation, Worker};
 use crate::request::Desk;
 use crate::telemetry::{self, Level};
@@ -29,6 +30,8 @@ pub struct Access {
     status: Option<StatusCode>,
     size_bytes: u64,
     written: bool,
+    /// What the client expects the host's own words in.
+    pub form: Option<Arc<Form>>,
 }
 
 /// A path longer than any of ours is somebody's probe.
@@ -61,6 +64,7 @@ impl Access {
             status: None,
             size_bytes: 0,
             written: false,
+            form: None,
         }
     }
 

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use http::uri::{Authority, Scheme, Uri};
 use serde::Deserialize;
 
+use crate::error::Form;
 use crate::keyvalue::{Kind, Place};
 pub use crate::limits::{ComponentLimits, Isolation};
 use crate::limits::{LimitsText, SmokeText};
@@ -64,6 +66,8 @@ pub struct Config {
     pub settings: BTreeMap<String, String>,
     /// The operator's model table, whether it is there or not; read with the rest.
     pub models_file: PathBuf,
+    /// The beginning of a path, and how the host's own refusals are written there.
+    pub forms: Vec<(String, Arc<Form>)>,
 }
 
 /// Where the operator is listened to.
@@ -358,6 +362,7 @@ struct File {
     environment: BTreeMap<String, Vec<String>>,
     secrets: BTreeMap<String, Vec<String>>,
     present: BTreeMap<String, BTreeMap<String, String>>,
+    errors: BTreeMap<String, Form>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -561,6 +566,9 @@ impl Config {
             .or_else(|| environment("XDG_CACHE_HOME").map(|dir| PathBuf::from(dir).join("hybrid-ai")))
             .or_else(|| environment("HOME").map(|dir| PathBuf::from(dir).join(".cache/hybrid-ai")))
             .unwrap_or_else(|| std::env::temp_dir().join("hybrid-ai"));
+        let mut forms = built_in.errors;
+        forms.extend(file.errors);
+        let forms = forms.into_iter().map(|(path, form)| (path, Arc::new(form))).collect();
         let program = std::env::current_exe().context("finding this program")?;
         let ceiling = Ceiling { memory_bytes: limits.memory_bytes, concurrent_requests: limits.concurrent_requests };
         Ok(Self {
@@ -583,7 +591,13 @@ impl Config {
             ceiling,
             settings,
             models_file,
+            forms,
         })
+    }
+
+    /// How the host's own refusals are written at a path; none where its own way will do.
+    pub fn form(&self, path: &str) -> Option<Arc<Form>> {
+        self.forms.iter().find(|(prefix, _)| path.starts_with(prefix.as_str())).map(|(_, form)| Arc::clone(form))
     }
 
     /// Lets one component served alone send HTTP wherever it likes, and gives it no chain.

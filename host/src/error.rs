@@ -77,3 +77,37 @@ impl Refusal {
         response
     }
 }
+
+/// The host's own words as clients of some paths expect them. Data: the host knows no form but its own.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Form {
+    /// For what a client can mend (4xx). `{code}` and `{message}` stand for what these say.
+    pub client: String,
+    /// For what it cannot (5xx).
+    pub server: String,
+}
+
+impl Form {
+    pub fn body(&self, refusal: &Refusal) -> Full<Bytes> {
+        let form = if refusal.status().is_client_error() { &self.client } else { &self.server };
+        // No text here needs escaping.
+        Full::new(form.replace("{code}", refusal.code()).replace("{message}", &refusal.to_string()).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_form_says_the_same_in_other_words() {
+        let form = Form { client: "4:{code}:{message}".into(), server: "5:{code}".into() };
+        let told = async |refusal: Refusal| form.body(&refusal).collect().await.expect("it is there").to_bytes();
+        let message = "the request body must be at most 7 bytes";
+        assert_eq!(told(Refusal::TooLarge { limit: 7 }).await, format!("4:payload_too_large:{message}"));
+        assert_eq!(told(Refusal::Broken).await, "5:internal_error");
+    }
+}

@@ -55,6 +55,19 @@ async fn a_body_that_is_too_large_is_refused_by_its_length() {
 }
 
 #[tokio::test]
+async fn refusals_have_the_form_that_clients_of_a_path_expect() {
+    let house = House::probe(
+        "[limits]\nrequest_body_bytes = 1000\n[errors.\"/other/\"]\nclient = '{\"said\":\"{code}\"}'\nserver = '5'",
+    )
+    .await;
+    let answer = house.post("/other/echo", vec![b'x'; 1001]).await;
+    assert_eq!((answer.status, answer.text()), (StatusCode::PAYLOAD_TOO_LARGE, r#"{"said":"payload_too_large"}"#));
+    let openai = house.post("/v1/anything", vec![b'x'; 1001]).await.text().to_owned();
+    assert!(openai.contains(r#""type":"invalid_request_error","param":null,"code":"payload_too_large"}"#), "{openai}");
+    assert_uniform(&house.post("/v10", vec![b'x'; 1001]).await, "payload_too_large");
+}
+
+#[tokio::test]
 async fn too_many_headers_are_refused() {
     let house = House::probe("[limits]\nheaders = 20").await;
     let mut request = Request::get(format!("{}/hello", house.base));
