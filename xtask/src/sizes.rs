@@ -15,7 +15,7 @@ const MODEL_BYTES: u64 = 33_000_000;
 /// Those that carry a model's weights; composed files have them only where somebody asks.
 pub const MODELS: &[&str] = &["local-embedding"];
 /// Those that carry a codec, a dictionary or the docs page.
-const LARGE: &[&str] = &["image", "image-edit", "tts", "stt", "local", "local-tts", "router"];
+const LARGE: &[&str] = &["image", "image-edit", "tts", "stt", "local", "local-tts", "local-image-edit", "router"];
 
 /// What the guest's file may weigh.
 pub fn limit(guest: &Guest) -> u64 {

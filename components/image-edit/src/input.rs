@@ -1,18 +1,21 @@
 use hybrid_guest::bytes::TooLong;
 use hybrid_guest::types::{Problem, Reason};
-use hybrid_picture::{Limits, Polarity};
+use hybrid_picture::{Kind, Limits, Polarity};
 
-/// A picture and its mask as the models take them: PNGs of one size.
-#[derive(Debug)]
+/// A picture and its mask as they are handed to a model.
+#[derive(Debug, Clone)]
 pub(crate) struct Input {
     pub(crate) width: u32,
     pub(crate) height: u32,
+    pub(crate) kind: &'static str,
     pub(crate) image: Vec<u8>,
     pub(crate) mask: Option<Vec<u8>>,
+    /// How `mask` says what is meant.
+    polarity: Polarity,
 }
 
 impl Input {
-    /// Reads what the caller sent; says what is wrong with it by the field's name.
+    /// Reads what the caller sent; says what is wrong with it by the field's name. Nothing is decoded yet.
     pub(crate) fn read(
         image: Result<Vec<u8>, TooLong>,
         mask: Option<Result<Vec<u8>, TooLong>>,
@@ -31,13 +34,37 @@ impl Input {
         if !empty.is_empty() {
             return Err(Reason::Invalid(empty));
         }
-        let picture =
-            hybrid_picture::prepare(image, limits).map_err(|refused| Reason::invalid("image", refused.to_string()))?;
-        let mask = mask
-            .map(|mask| hybrid_picture::mask(mask, &picture, limits, polarity))
+        let (width, height) =
+            hybrid_picture::size(&image, limits).map_err(|refused| Reason::invalid("image", refused.to_string()))?;
+        let kind = Kind::of(&image).map_or(crate::OTHER, Kind::media_type);
+        Ok(Input { width, height, kind, image, mask, polarity })
+    }
+
+    /// As models inside take it: the picture as it came, with a mask of its own size.
+    pub(crate) fn whole(&self, limits: &Limits) -> Result<Input, Reason> {
+        let size = (self.width, self.height);
+        let mask = self
+            .mask
+            .clone()
+            .map(|mask| hybrid_picture::whole_mask(mask, size, limits, self.polarity)?.png())
             .transpose()
             .map_err(|refused| Reason::invalid("mask", refused.to_string()))?;
-        Ok(Input { width: picture.width, height: picture.height, image: picture.png, mask })
+        Ok(Input { mask, polarity: Polarity::Light, ..self.clone() })
+    }
+
+    /// As models elsewhere take it: PNGs of one size, upright, not larger than they take, without metadata.
+    pub(crate) fn prepared(&self, limits: &Limits) -> Result<Input, Reason> {
+        let picture = hybrid_picture::prepare(self.image.clone(), limits)
+            .map_err(|refused| Reason::invalid("image", refused.to_string()))?;
+        let mask = self
+            .mask
+            .clone()
+            .map(|mask| hybrid_picture::mask(mask, &picture, limits, self.polarity))
+            .transpose()
+            .map_err(|refused| Reason::invalid("mask", refused.to_string()))?;
+        let (width, height) = (picture.width, picture.height);
+        let (kind, polarity) = (Kind::Png.media_type(), Polarity::Light);
+        Ok(Input { width, height, kind, image: picture.png, mask, polarity })
     }
 }
 
@@ -55,13 +82,17 @@ mod tests {
     }
 
     fn refused(image: Result<Vec<u8>, TooLong>, mask: Option<Result<Vec<u8>, TooLong>>) -> Reason {
-        Input::read(image, mask, Polarity::Light, &Limits::default(), 100).expect_err("it is refused")
+        let input = Input::read(image, mask, Polarity::Light, &Limits::default(), 100);
+        input.and_then(|input| input.prepared(&Limits::default())).expect_err("it is refused")
     }
 
     #[test]
     fn a_picture_and_its_mask_become_pngs_of_one_size() {
         let input = Input::read(Ok(dot()), Some(Ok(dot())), Polarity::Light, &Limits::default(), 100)
             .expect("both are pictures");
+        assert_eq!((input.width, input.height, input.kind), (1, 1, "image/bmp"));
+        assert_eq!(input.image, dot());
+        let input = input.prepared(&Limits::default()).expect("both can be prepared");
         assert_eq!((input.width, input.height), (8, 8));
         assert!(input.image.starts_with(b"\x89PNG"));
         assert!(input.mask.expect("a mask").starts_with(b"\x89PNG"));

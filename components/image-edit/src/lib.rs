@@ -1,8 +1,8 @@
 //! Pictures from pictures: makes the caller's picture and mask fit the model, asks the models in turn, and makes a PNG of
 //! what comes.
 //!
-//! The answer is as large as the model made it, which is as large as what it was given: the caller's own size, or at most
-//! `max_model_side` where that was larger.
+//! The answer is as large as the model made it. Models elsewhere are given at most `max_model_side`; one that runs inside the
+//! platform (`local/`) gets the caller's own picture, for it may well work on it in its whole size.
 
 mod answer;
 mod input;
@@ -32,6 +32,10 @@ use hybrid_guest::chain::{Chain, walk};
 use hybrid_guest::types::{Control, Error, Media, PicturePrompt};
 use hybrid_guest::{bytes, settings};
 use hybrid_picture::{Limits, Polarity};
+use input::Input;
+
+/// The media type of bytes that are no picture; whoever reads them says so.
+const OTHER: &str = "application/octet-stream";
 
 struct ImageEdit;
 
@@ -51,24 +55,25 @@ impl Guest for ImageEdit {
             own::Polarity::Transparent => Polarity::Transparent,
         };
         let (image, mask) = join(bytes::whole(change.image, *max_upload_bytes), mask).await;
-        let input = input::Input::read(image, mask, polarity, limits, *max_upload_bytes)?;
-
-        let prompt = PicturePrompt {
-            text: change.text,
-            negative: change.negative,
-            width: input.width,
-            height: input.height,
-            seed: change.seed,
-            steps: change.steps,
-            guidance: change.guidance,
-        };
+        let given = Input::read(image, mask, polarity, limits, *max_upload_bytes)?;
+        let mut prepared = None;
         let (image, served) = walk(chain, change.model.as_deref(), &control, async |model, within| {
-            let input = EditInput {
-                prompt: prompt.clone(),
-                image: sent(input.image.clone()),
-                mask: input.mask.clone().map(sent),
-                strength: change.strength,
+            let input = match &prepared {
+                _ if model.starts_with("local/") => given.whole(limits)?,
+                Some(prepared) => Input::clone(prepared),
+                None => prepared.insert(given.prepared(limits)?).clone(),
             };
+            let prompt = PicturePrompt {
+                text: change.text.clone(),
+                negative: change.negative.clone(),
+                width: input.width,
+                height: input.height,
+                seed: change.seed,
+                steps: change.steps,
+                guidance: change.guidance,
+            };
+            let mask = input.mask.map(|mask| sent("image/png", mask));
+            let input = EditInput { prompt, image: sent(input.kind, input.image), mask, strength: change.strength };
             let picture = inference::edit(model.to_owned(), input, within).await?;
             // Our own models make what is asked for.
             if model.starts_with("local/") {
@@ -77,17 +82,17 @@ impl Guest for ImageEdit {
             let png = answer::png(picture.image, limits)
                 .await
                 .map_err(|reason| Error { reason, attempts: picture.served.attempts })?;
-            Ok((sent(png), picture.served))
+            Ok((sent("image/png", png), picture.served))
         })
         .await?;
         Ok(Picture { image, served })
     }
 }
 
-fn sent(png: Vec<u8>) -> Media {
+fn sent(content_type: &str, contents: Vec<u8>) -> Media {
     let (to, body) = bindings::wit_stream::new();
-    bytes::send(to, png);
-    Media { content_type: "image/png".to_owned(), body }
+    bytes::send(to, contents);
+    Media { content_type: content_type.to_owned(), body }
 }
 
 fn settings() -> &'static Settings {

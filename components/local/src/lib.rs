@@ -8,7 +8,6 @@ mod draw;
 mod hashed_words;
 mod pattern;
 mod segments;
-mod tint;
 
 #[expect(unsafe_code, reason = "generated")]
 mod bindings {
@@ -33,8 +32,6 @@ use hybrid_guest::bytes;
 use hybrid_guest::types::{Budget, Conversation, Error, Media, PicturePrompt, Reason, Served, Token};
 use spin_sdk::wit_bindgen::{StreamReader, StreamResult, spawn};
 
-/// A picture of 40 megapixels is refused by its pixels; this is what one may weigh before they are counted.
-const MAX_PICTURE_BYTES: usize = 32 * 1024 * 1024;
 /// What is read of a recording at once: two seconds at 16 kHz.
 const PIECE: usize = 64 * 1024;
 
@@ -87,18 +84,8 @@ impl own::Guest for Local {
 
     async fn edit(model: String, input: own::EditInput, within: Budget) -> Result<own::Picture, Error> {
         let own::EditInput { prompt, image, mask, strength } = input;
-        if model != tint::MODEL {
-            let picture = next::edit(model, next::EditInput { prompt, image, mask, strength }, within).await?;
-            return Ok(own::Picture { image: picture.image, served: picture.served });
-        }
-        let too_large = |_| Reason::TooLarge(format!("pictures of at most {MAX_PICTURE_BYTES} bytes"));
-        let image = bytes::whole(image.body, MAX_PICTURE_BYTES).await.map_err(too_large)?;
-        let mask = match mask {
-            Some(mask) => Some(bytes::whole(mask.body, MAX_PICTURE_BYTES).await.map_err(too_large)?),
-            None => None,
-        };
-        let png = tint::png(image, mask, &prompt.text, prompt.seed, strength)?;
-        Ok(own::Picture { image: whole("image/png", png), served: served(model) })
+        let picture = next::edit(model, next::EditInput { prompt, image, mask, strength }, within).await?;
+        Ok(own::Picture { image: picture.image, served: picture.served })
     }
 
     async fn chat(model: String, input: Conversation, within: Budget) -> Result<own::ChatAnswer, Error> {

@@ -2,7 +2,9 @@
 
 use hybrid_guest::types::Reason;
 
-use crate::draw::{self, Colour};
+use hybrid_picture::colour::{self, Colour};
+
+use crate::draw;
 
 pub(crate) const MODEL: &str = "local/pattern";
 
@@ -34,7 +36,7 @@ pub(crate) fn png(prompt: &str, seed: Option<u64>, width: u32, height: u32) -> R
 fn paint(prompt: &str, seed: Option<u64>, width: usize, height: usize) -> Vec<u8> {
     let mut state = draw::hash(prompt, seed);
     let noise = Noise::new(&mut state);
-    let shades = shades(&draw::named(prompt), &mut state);
+    let shades = shades(&colour::named(prompt), &mut state);
     let scale = ACROSS / width.min(height) as f32;
     let pull = Pull::new(&noise, width, height, scale);
 
@@ -83,7 +85,7 @@ fn shades(named: &[Colour], state: &mut u64) -> Vec<[u8; 3]> {
             let place = shade as f32 / (SHADES - 1) as f32 * (stops.len() - 1) as f32;
             let at = (place as usize).min(stops.len() - 2);
             let along = smooth(place - at as f32);
-            draw::srgb(std::array::from_fn(|part| mix(stops[at][part], stops[at + 1][part], along)))
+            colour::srgb(std::array::from_fn(|part| mix(stops[at][part], stops[at + 1][part], along)))
         })
         .collect()
 }

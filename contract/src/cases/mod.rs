@@ -57,7 +57,7 @@ const KEYLESS: &[Case] = cases! {
     standins: every_answer_is_labelled, pictures_have_their_size_and_depend_on_the_prompt, speech_is_real_and_in_four_voices,
         what_cannot_be_spoken_is_the_callers_to_mend,
         recordings_get_their_duration, speech_is_found_in_a_recording, chat_says_what_it_is_and_quotes, vectors_are_normal_and_near,
-        edits_answer_without_a_key, other_models_need_a_key, unknown_local_models_are_404;
+        edits_answer_without_a_key, edits_do_what_is_asked_or_refuse, other_models_need_a_key, unknown_local_models_are_404;
     openai: stand_ins_say_so;
 };
 

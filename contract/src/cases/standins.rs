@@ -20,15 +20,25 @@ fn is_stand_in(reply: &Reply) -> Result<()> {
 }
 
 /// Models that run inside the platform; a composed file may be without them.
-const REAL: &[&str] = &["local/all-MiniLM-L6-v2", "local/klatt-en"];
+const REAL: &[&str] = &["local/all-MiniLM-L6-v2", "local/klatt-en", "local/classical-edit"];
 
 /// A real model's answer passes as what it is, anything else is labelled.
 pub(super) fn is_honest(reply: &Reply) -> Result<()> {
     if !REAL.contains(&reply.header("x-model")) {
         return is_stand_in(reply);
     }
-    reply.is(200)?.says("x-placeholder", "")?.says("x-provider", "local")?;
-    ensure!(reply.json()?.get("placeholder").is_none(), "a model's answer is labelled as a stand-in");
+    is_no_stand_in(reply)?;
+    if reply.header("content-type") == "application/json" {
+        ensure!(reply.json()?.get("placeholder").is_none(), "a model's answer is labelled as a stand-in");
+    }
+    Ok(())
+}
+
+/// What runs inside the platform and is the real thing is not labelled as anything else.
+fn is_no_stand_in(reply: &Reply) -> Result<()> {
+    reply.is(200)?.says("x-provider", "local")?;
+    ensure!(reply.header("x-placeholder").is_empty(), "it is labelled as a stand-in");
+    ensure!(reply.header("x-model").starts_with("local/"), "x-model is `{}`", reply.header("x-model"));
     Ok(())
 }
 
@@ -162,9 +172,33 @@ pub(super) async fn edits_answer_without_a_key(house: &House<'_>) -> Result<()> 
     masked["mask"] = media::base64(&media::mask(96, 64)).into();
     for body in [plain, masked] {
         let reply = house.post("/edit-image", &body).await?;
-        is_stand_in(&reply)?;
+        is_no_stand_in(&reply)?;
         ensure!(media::decoded(&reply.is_of("image/png")?.body)?.dimensions() == (96, 64), "another size");
     }
+    Ok(())
+}
+
+pub(super) async fn edits_do_what_is_asked_or_refuse(house: &House<'_>) -> Result<()> {
+    let large =
+        json!({ "image": media::base64(&media::png(2048, 1024)), "prompt": "Crop to a square, then make it gray" });
+    let reply = house.post("/edit-image", &large).await?;
+    is_no_stand_in(&reply)?;
+    let picture = media::clean(&reply.is_of("image/png")?.body)?;
+    ensure!(picture.dimensions() == (1024, 1024), "the picture is {:?}", picture.dimensions());
+    ensure!(picture.pixels().all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]), "there are colours left");
+    let mut masked = json!({ "image": media::base64(&media::png(96, 64)), "prompt": "make the wall red" });
+    masked["mask"] = media::base64(&media::mask(96, 64)).into();
+    let picture = media::clean(&house.post("/edit-image", &masked).await?.is(200)?.body)?;
+    ensure!(picture.get_pixel(80, 32)[0] > 120, "what the mask shows is not red");
+    ensure!(picture.get_pixel(10, 32).0 == [0, 0, 200], "what the mask hides has changed");
+    for prompt in ["a cat in a hat", "crop to a square and add a hat"] {
+        let body = json!({ "image": media::base64(&media::png(96, 64)), "prompt": prompt });
+        house.post("/edit-image", &body).await?.names(&["prompt"])?;
+    }
+    let body = json!({ "image": media::base64(&media::png(96, 64)), "prompt": "remove the car" });
+    house.post("/edit-image", &body).await?.names(&["prompt"])?;
+    let body = json!({ "image": media::base64(&media::png(96, 64)), "prompt": "remove it" });
+    house.post("/edit-image", &body).await?.names(&["mask"])?;
     Ok(())
 }
 

@@ -164,7 +164,7 @@ pub(super) async fn uploads_are_limited(house: &House<'_>) -> Result<()> {
 
 pub(super) async fn pictures_are_looked_at_before_they_are_decoded(house: &House<'_>) -> Result<()> {
     let edit = async |image: &[u8], mask: Option<&[u8]>| {
-        let mut body = json!({ "image": media::base64(image), "prompt": "x", "model": "local/tint" });
+        let mut body = json!({ "image": media::base64(image), "prompt": "warmer", "model": "local/classical-edit" });
         if let Some(mask) = mask {
             body["mask"] = media::base64(mask).into();
         }

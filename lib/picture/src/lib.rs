@@ -5,17 +5,22 @@
 //! are taken as sRGB, as the models do.
 
 mod answer;
+pub mod colour;
 mod mask;
 mod open;
 mod pixels;
 mod prepare;
+mod read;
 mod sniff;
 #[cfg(test)]
 mod tests;
 
 pub use answer::answer;
-pub use mask::{Polarity, mask};
+pub use image::metadata::Orientation;
+pub use mask::{Polarity, mask, whole_mask};
+pub use pixels::Pixels;
 pub use prepare::{Prepared, prepare};
+pub use read::{read, size};
 pub use sniff::Kind;
 
 /// How large a picture may be, and how large a model takes one.

@@ -1,6 +1,6 @@
 use crate::open::Opened;
 use crate::prepare::as_filed;
-use crate::{Limits, Prepared, Refused};
+use crate::{Limits, Pixels, Prepared, Refused};
 
 /// From here on a gray is white.
 const WHITE_FROM: u8 = 128;
@@ -17,10 +17,26 @@ pub enum Polarity {
 
 /// Makes the mask of a prepared picture: 8-bit gray PNG of its size, where white (255) is to be painted anew and black (0) kept.
 ///
-/// The mask must be as large as the picture was, both upright. A mask without any white is taken: it asks to keep everything, and that is for the model to do.
+/// The mask must be as large as the picture was, both upright. A mask without any white is taken: it asks to keep everything,
+/// and that is for the model to do.
 pub fn mask(bytes: Vec<u8>, picture: &Prepared, limits: &Limits, polarity: Polarity) -> Result<Vec<u8>, Refused> {
+    let own = (picture.own_width, picture.own_height);
+    painted(bytes, own, (picture.width, picture.height), limits, polarity)?.png()
+}
+
+/// As `mask`, for a picture of this size that keeps it.
+pub fn whole_mask(bytes: Vec<u8>, size: (u32, u32), limits: &Limits, polarity: Polarity) -> Result<Pixels, Refused> {
+    painted(bytes, size, size, limits, polarity)
+}
+
+fn painted(
+    bytes: Vec<u8>,
+    (width, height): (u32, u32),
+    size: (u32, u32),
+    limits: &Limits,
+    polarity: Polarity,
+) -> Result<Pixels, Refused> {
     let opened = Opened::new(&bytes, limits)?;
-    let (width, height) = (picture.own_width, picture.own_height);
     let (own_width, own_height) = opened.upright();
     if (own_width, own_height) != (width, height) {
         return Err(Refused::OtherSize { width, height, own_width, own_height });
@@ -32,9 +48,9 @@ pub fn mask(bytes: Vec<u8>, picture: &Prepared, limits: &Limits, polarity: Polar
         Polarity::Transparent if pixels.is_transparent_anywhere(WHITE_FROM) => pixels.into_transparency(),
         _ => pixels.flatten(0).into_gray(),
     };
-    let mut gray = gray.scale(as_filed((picture.width, picture.height), orientation), false)?;
+    let mut gray = gray.scale(as_filed(size, orientation), false)?;
     for pixel in &mut gray.data {
         *pixel = if *pixel < WHITE_FROM { 0 } else { 255 };
     }
-    gray.turn(orientation).png()
+    Ok(gray.turn(orientation))
 }

@@ -8,15 +8,16 @@ use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 use crate::Refused;
 
 /// 8-bit samples, row by row: gray (1 channel), gray and alpha (2), RGB (3) or RGBA (4).
-pub(crate) struct Pixels {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) channels: u8,
-    pub(crate) data: Vec<u8>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pixels {
+    pub width: u32,
+    pub height: u32,
+    pub channels: u8,
+    pub data: Vec<u8>,
 }
 
 impl Pixels {
-    pub(crate) fn new(width: u32, height: u32, channels: u8, data: Vec<u8>) -> Self {
+    pub fn new(width: u32, height: u32, channels: u8, data: Vec<u8>) -> Self {
         Pixels { width, height, channels, data }
     }
 
@@ -44,12 +45,16 @@ impl Pixels {
         self
     }
 
-    /// RGB for what is gray, RGB; without alpha (see `flatten`).
+    /// Three colours where there was one gray; alpha stays.
     pub(crate) fn into_rgb(self) -> Self {
         match self.channels {
             1 => {
                 let data = self.data.iter().flat_map(|&gray| [gray; 3]).collect();
                 Pixels { channels: 3, data, ..self }
+            }
+            2 => {
+                let data = self.data.chunks_exact(2).flat_map(|pair| [pair[0], pair[0], pair[0], pair[1]]).collect();
+                Pixels { channels: 4, data, ..self }
             }
             _ => self,
         }
@@ -96,12 +101,16 @@ impl Pixels {
         }
     }
 
-    /// Scales without alpha: smoothly, or for masks by the nearest pixel.
-    pub(crate) fn scale(self, (width, height): (u32, u32), smooth: bool) -> Result<Self, Refused> {
+    /// Scales what is not gray and alpha: smoothly, or for masks by the nearest pixel.
+    pub fn scale(self, (width, height): (u32, u32), smooth: bool) -> Result<Self, Refused> {
         if (self.width, self.height) == (width, height) {
             return Ok(self);
         }
-        let kind = if self.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+        let kind = match self.channels {
+            1 => PixelType::U8,
+            3 => PixelType::U8x3,
+            _ => PixelType::U8x4,
+        };
         let failed = |error: &dyn std::fmt::Display| Refused::Broken(format!("it cannot be scaled ({error})"));
         let from = ImageRef::new(self.width, self.height, &self.data, kind).map_err(|error| failed(&error))?;
         let mut to = Image::new(width, height, kind);
@@ -111,8 +120,8 @@ impl Pixels {
         Ok(Pixels::new(width, height, self.channels, to.into_vec()))
     }
 
-    /// Turns and flips; for small pictures, after scaling: it takes a second copy.
-    pub(crate) fn turn(self, orientation: Orientation) -> Self {
+    /// Turns and flips. It takes a second copy.
+    pub fn turn(self, orientation: Orientation) -> Self {
         if orientation == Orientation::NoTransforms {
             return self;
         }
@@ -129,7 +138,7 @@ impl Pixels {
     }
 
     /// A PNG without metadata. Fast: `Balanced` takes 20 times as long for nothing on a photo.
-    pub(crate) fn png(&self) -> Result<Vec<u8>, Refused> {
+    pub fn png(&self) -> Result<Vec<u8>, Refused> {
         let failed = |error: png::EncodingError| Refused::Broken(format!("it cannot be written as PNG ({error})"));
         // Half of the raw size is what a photo comes to; growing from nothing would copy it ten times.
         let mut bytes = Cursor::new(Vec::with_capacity(self.data.len() / 2 + 1024));

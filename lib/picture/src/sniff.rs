@@ -21,6 +21,16 @@ impl Kind {
             _ => None,
         }
     }
+
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Kind::Png => "image/png",
+            Kind::Jpeg => "image/jpeg",
+            Kind::WebP => "image/webp",
+            Kind::Gif => "image/gif",
+            Kind::Bmp => "image/bmp",
+        }
+    }
 }
 
 #[cfg(test)]
