@@ -42,7 +42,7 @@ pub(crate) fn fill(picture: &mut Pixels, mask: &[u8], seed: u64) -> bool {
     if window.hole.iter().all(|&hole| hole) {
         return false;
     }
-    complete(&mut window, &mut Chance(seed ^ 0x51_7c_c1_b7));
+    complete(&mut window, &mut Chance(seed ^ 0x517c_c1b7));
     for y in top..bottom {
         for x in left..right {
             let at = y * width + x;
@@ -83,12 +83,12 @@ struct Chance(u64);
 impl Chance {
     fn below(&mut self, most: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize * most) >> 31
+        (((self.0 >> 33) * most as u64) >> 31) as usize
     }
 }
 
 fn complete(whole: &mut Window, chance: &mut Chance) {
-    let mut levels = vec![whole.clone()];
+    let mut levels = vec![std::mem::replace(whole, Window::new(0, 0))];
     while let Some(last) = levels.last()
         && last.width.min(last.height) > SMALLEST
         && levels.len() < MAX_LEVELS
@@ -309,23 +309,33 @@ impl Matches {
 
     /// Takes over what was found in a picture half as large.
     fn carry(&mut self, level: &Window, small: &Window, found: &Matches) {
+        // What does not fit exactly fits beside it.
+        const ASIDE: [(isize, isize); 9] =
+            [(0, 0), (2, 0), (-2, 0), (0, 2), (0, -2), (4, 4), (-4, 4), (4, -4), (-4, -4)];
         for &at in &self.targets {
-            let (x, y) = (at as usize % level.width, at as usize / level.width);
-            let (small_x, small_y) =
-                ((x / 2).clamp(HALF, small.width - HALF - 1), (y / 2).clamp(HALF, small.height - HALF - 1));
+            let at = at as usize;
+            let (x, y) = (at % level.width, at / level.width);
+            let small_x = (x / 2).clamp(HALF, small.width - HALF - 1);
+            let small_y = (y / 2).clamp(HALF, small.height - HALF - 1);
             let small_at = small_y * small.width + small_x;
+            // Whom nobody votes for: it comes from chance.
+            self.far[at] = 1 << 24;
             if found.far[small_at] == u32::MAX {
                 continue;
             }
             let to = found.to[small_at] as usize;
-            let to_x = (2 * (to % small.width) + x).wrapping_sub(2 * small_x);
-            let to_y = (2 * (to / small.width) + y).wrapping_sub(2 * small_y);
-            if to_x < level.width && to_y < level.height && self.sources[to_y * level.width + to_x] {
-                self.to[at as usize] = (to_y * level.width + to_x) as u32;
+            let to_x = (2 * (to % small.width) + x) as isize - 2 * small_x as isize;
+            let to_y = (2 * (to / small.width) + y) as isize - 2 * small_y as isize;
+            let place = ASIDE.iter().find_map(|(dx, dy)| {
+                let to_x = (to_x + dx).clamp(HALF as isize, (level.width - HALF - 1) as isize) as usize;
+                let to_y = (to_y + dy).clamp(HALF as isize, (level.height - HALF - 1) as isize) as usize;
+                let place = to_y * level.width + to_x;
+                self.sources[place].then_some(place)
+            });
+            if let Some(place) = place {
+                self.to[at] = place as u32;
+                self.far[at] = 0;
             }
-        }
-        for &at in &self.targets {
-            self.far[at as usize] = 0;
         }
     }
 

@@ -123,8 +123,8 @@ fn sky(picture: &Pixels) -> Vec<u8> {
     // From the top edge down, as long as each step is a small one and the colour is not all another than above.
     let mut origin: Vec<Option<usize>> = vec![None; w * h];
     let mut open: Vec<usize> = (0..w).collect();
-    for x in 0..w {
-        origin[x] = Some(x);
+    for (x, origin) in origin.iter_mut().enumerate().take(w) {
+        *origin = Some(x);
     }
     while let Some(at) = open.pop() {
         let (x, y) = (at % w, at / w);

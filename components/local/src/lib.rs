@@ -3,10 +3,13 @@
 //! None of them is a model's work, and each answer says so (`placeholder`). What has another name is handed on to the next
 //! link of the chain. The time of the budget is not looked at: each answers within a fraction of a second.
 
+mod canvas;
 mod chat;
 mod draw;
 mod hashed_words;
+mod noise;
 mod pattern;
+mod scene;
 mod segments;
 
 #[expect(unsafe_code, reason = "generated")]

@@ -1,18 +1,18 @@
-//! A picture made of noise in place of a drawing: its shapes come from the prompt's hash, its colours from the prompt's words.
+//! A picture in place of a model's: a scene where the prompt names one that there are parts for, else shapes of noise. The
+//! shapes come from the prompt's hash and the seed, the colours from the prompt's words.
 
 use hybrid_guest::types::Reason;
-
 use hybrid_picture::colour::{self, Colour};
 
 use crate::draw;
+use crate::noise::{Noise, mix, smooth};
+use crate::scene::{self, Subject};
 
 pub(crate) const MODEL: &str = "local/pattern";
 
-const SAYS: &str = "Placeholder: a procedural pattern (local/pattern), not the work of an image model";
+const SAYS: &str = "Placeholder: a procedural picture (local/pattern), not the work of an image model";
 /// The router asks for less; this is what keeps anybody else from asking for all memory.
 const MAX_SIDE: u32 = 4096;
-/// Noise repeats after so many cells, far more than a picture shows.
-const CELLS: usize = 64;
 /// Cells across the shorter side.
 const ACROSS: f32 = 2.6;
 const OCTAVES: usize = 4;
@@ -36,6 +36,11 @@ pub(crate) fn png(prompt: &str, seed: Option<u64>, width: u32, height: u32) -> R
 fn paint(prompt: &str, seed: Option<u64>, width: usize, height: usize) -> Vec<u8> {
     let mut state = draw::hash(prompt, seed);
     let noise = Noise::new(&mut state);
+    let subject = Subject::of(prompt);
+    // Parts of a scene want some room.
+    if subject != Subject::Abstract && width.min(height) >= 48 {
+        return scene::paint(subject, prompt, &mut state, &noise, width, height);
+    }
     let shades = shades(&colour::named(prompt), &mut state);
     let scale = ACROSS / width.min(height) as f32;
     let pull = Pull::new(&noise, width, height, scale);
@@ -90,45 +95,6 @@ fn shades(named: &[Colour], state: &mut u64) -> Vec<[u8; 3]> {
         .collect()
 }
 
-/// Smooth noise: random numbers at the corners of cells, and the way between them.
-struct Noise {
-    corners: Box<[f32; CELLS * CELLS]>,
-}
-
-impl Noise {
-    fn new(state: &mut u64) -> Noise {
-        let mut corners = Box::new([0.0; CELLS * CELLS]);
-        for corner in corners.iter_mut() {
-            *corner = (draw::next(state) >> 40) as f32 / (1 << 24) as f32;
-        }
-        Noise { corners }
-    }
-
-    /// 0 to 1, mostly about the middle: each octave twice as fine and half as strong.
-    fn at<const OCTAVES: usize>(&self, mut x: f32, mut y: f32) -> f32 {
-        let (mut sum, mut weight, mut weights) = (0.0, 1.0, 0.0);
-        for _ in 0..OCTAVES {
-            sum += weight * self.single(x, y);
-            weights += weight;
-            weight *= 0.5;
-            // Turned a little, or the cells of all octaves would line up.
-            (x, y) = (1.73 * x - y + 17.3, x + 1.73 * y + 9.1);
-        }
-        sum / weights
-    }
-
-    fn single(&self, x: f32, y: f32) -> f32 {
-        // Far from the origin's other side, so that cutting off rounds down.
-        let (x, y) = (x + 4096.0, y + 4096.0);
-        let (column, row) = (x as u32 as usize, y as u32 as usize);
-        let (along, down) = (smooth(x - column as f32), smooth(y - row as f32));
-        let corner = |row: usize, column: usize| self.corners[(row % CELLS) * CELLS + column % CELLS];
-        let above = mix(corner(row, column), corner(row, column + 1), along);
-        let below = mix(corner(row + 1, column), corner(row + 1, column + 1), along);
-        mix(above, below, down)
-    }
-}
-
 /// Where each part of the picture is pulled to, on a coarse grid.
 struct Pull {
     columns: usize,
@@ -176,14 +142,6 @@ impl Row<'_> {
     }
 }
 
-fn mix(from: f32, to: f32, along: f32) -> f32 {
-    from + (to - from) * along
-}
-
-fn smooth(along: f32) -> f32 {
-    along * along * (3.0 - 2.0 * along)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,6 +180,55 @@ mod tests {
         assert!(r > g + 40 && r > b + 40, "{r} {g} {b}");
         let [r, _, b] = mean("a blue dream");
         assert!(b > r + 40, "{r} {b}");
+    }
+
+    const SCENES: &[&str] = &[
+        "mountains at dawn",
+        "a stormy sea with a boat",
+        "a galaxy and a planet",
+        "a city skyline at night",
+        "a misty forest",
+        "portrait of a woman",
+        "a meadow full of flowers",
+    ];
+
+    fn mean(prompt: &str, seed: u64) -> [f64; 3] {
+        let picture = decoded(&png(prompt, Some(seed), 96, 96).expect("a picture"));
+        let sums = picture.pixels().fold([0.0; 3], |sums: [f64; 3], pixel| {
+            std::array::from_fn(|channel| sums[channel] + f64::from(pixel.0[channel]))
+        });
+        sums.map(|sum| sum / (96.0 * 96.0))
+    }
+
+    #[test]
+    fn scenes_have_any_size_and_every_seed_is_another() {
+        for prompt in SCENES {
+            for (width, height) in [(64, 64), (48, 160), (160, 48), (1, 1), (100, 3)] {
+                let picture = decoded(&png(prompt, Some(3), width, height).expect("a picture"));
+                assert_eq!(picture.dimensions(), (width, height), "{prompt}");
+            }
+            let seeded = |seed| decoded(&png(prompt, Some(seed), 96, 96).expect("a picture"));
+            assert_eq!(seeded(1), seeded(1), "{prompt}");
+            let (one, other) = (seeded(1), seeded(2));
+            let apart = one.as_raw().iter().zip(other.as_raw()).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>();
+            assert!(apart / one.as_raw().len() as f64 > 4.0, "{prompt}: {}", apart / one.as_raw().len() as f64);
+        }
+    }
+
+    #[test]
+    fn scenes_honour_colours_and_moods() {
+        for seed in 0..4 {
+            for scene in ["mountains", "sea", "galaxy", "city", "forest"] {
+                let [r, _, b] = mean(&format!("red {scene}"), seed);
+                let [blue_r, _, blue_b] = mean(&format!("blue {scene}"), seed);
+                assert!(r / b > blue_r / blue_b * 1.25, "{scene} {seed}: {r} {b}, {blue_r} {blue_b}");
+            }
+            for scene in ["mountains", "sea", "city", "forest"] {
+                let light = |prompt: String| mean(&prompt, seed).iter().sum::<f64>();
+                let (night, day) = (light(format!("{scene} at night")), light(format!("bright {scene}")));
+                assert!(night < 0.7 * day, "{scene} {seed}: {night} {day}");
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,842 @@
+//! A picture put together from parts that are worked out: sky, ridges, water, trees, houses. Which parts come from the prompt's
+//! words, what they are like from its hash, their colours from the colours and moods that it names.
+
+use hybrid_picture::colour::{self, Colour};
+
+use crate::canvas::{Canvas, Field, Rgb, mix, over, smoothstep};
+use crate::draw;
+use crate::noise::Noise;
+
+/// What a picture is of, as far as parts for it are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Land,
+    Sea,
+    Space,
+    City,
+    Forest,
+    Figure,
+    Abstract,
+}
+
+/// Whole words, the subject that is the most telling first.
+const SUBJECTS: &[(Subject, &str)] = &[
+    (
+        Subject::Space,
+        "space galaxy galaxies nebula planet planets universe cosmos cosmic stars starry astronaut spaceship rocket alien moon \
+         milky saturn mars jupiter comet asteroid orbit",
+    ),
+    (
+        Subject::City,
+        "city skyline town street streets building buildings tower towers skyscraper skyscrapers downtown metropolis urban \
+         tokyo paris london york cyberpunk neon house houses village castle cathedral bridge architecture",
+    ),
+    (
+        Subject::Forest,
+        "forest forests tree trees wood woods woodland jungle pine pines fir grove rainforest cabin deer wolf",
+    ),
+    (
+        Subject::Sea,
+        "sea seas ocean beach coast shore lake water river wave waves boat boats ship sailing island islands bay harbour harbor \
+         lagoon pond fjord lighthouse underwater whale dolphin fish",
+    ),
+    (
+        Subject::Figure,
+        "portrait person people woman man girl boy child face king queen wizard robot knight princess selfie model figure hero \
+         cat dog kitten puppy bear fox lion tiger owl statue",
+    ),
+    (
+        Subject::Land,
+        "landscape landscapes mountain mountains hill hills valley desert dunes canyon field fields meadow meadows prairie \
+         countryside volcano cliff cliffs snow winter alps peak peaks horizon nature sunset sunrise farm garden flowers road path \
+         sky clouds autumn spring",
+    ),
+];
+
+impl Subject {
+    pub(crate) fn of(prompt: &str) -> Subject {
+        let said = |words: &str| has(prompt, words);
+        SUBJECTS.iter().find(|(_, words)| said(words)).map_or(Subject::Abstract, |&(subject, _)| subject)
+    }
+}
+
+fn has(prompt: &str, words: &str) -> bool {
+    let mut own = prompt.split(|character: char| !character.is_alphabetic());
+    own.any(|own| words.split_whitespace().any(|word| word.eq_ignore_ascii_case(own)))
+}
+
+/// What the light and the air are like.
+#[derive(Debug, Clone, Copy)]
+struct Mood {
+    night: bool,
+    stormy: bool,
+    low_sun: bool,
+    misty: bool,
+    snow: bool,
+    /// Added to lightness.
+    light: f32,
+    /// Of chroma.
+    colourful: f32,
+    /// Towards warm above nought.
+    warm: f32,
+}
+
+impl Mood {
+    fn of(prompt: &str, state: &mut u64) -> Mood {
+        let said = |words: &str| has(prompt, words);
+        let chance = unit(state);
+        let stormy = said("storm stormy thunder rain rainy tempest dramatic wild angry");
+        let night =
+            said("night midnight moonlit moonlight nocturnal starry") || said("dark") && !said("bright day noon");
+        let bright = said("bright sunny day noon light cheerful happy summer vivid");
+        let low_sun = said("sunset sunrise dawn dusk evening golden twilight morning")
+            || (!night && !bright && !stormy && chance < 0.3);
+        let calm = said("calm serene peaceful quiet gentle soft pastel tranquil dreamy");
+        Mood {
+            night,
+            stormy,
+            low_sun: low_sun && !night,
+            misty: said("mist misty fog foggy haze hazy mysterious") || calm,
+            snow: said("snow snowy winter ice icy frozen arctic alps"),
+            light: if bright { 0.05 } else { 0.0 }
+                - if stormy { 0.10 } else { 0.0 }
+                - if said("dark gloomy moody") { 0.08 } else { 0.0 },
+            colourful: if stormy { 0.5 } else { 1.0 }
+                * if calm { 0.85 } else { 1.0 }
+                * if said("vivid colourful colorful vibrant neon") { 1.3 } else { 1.0 },
+            warm: if said("warm autumn desert cosy cozy summer hot") { 1.0 } else { 0.0 }
+                - if said("cold winter icy cool frozen arctic") { 1.0 } else { 0.0 },
+        }
+    }
+}
+
+/// The colours of a picture, dark to light and far to near.
+struct Palette {
+    zenith: Rgb,
+    middle: Rgb,
+    horizon: Rgb,
+    sun: Rgb,
+    cloud: Rgb,
+    cloud_dark: Rgb,
+    far: Rgb,
+    near: Rgb,
+    water: Rgb,
+    accents: Vec<Rgb>,
+}
+
+impl Palette {
+    fn of(prompt: &str, mood: Mood, subject: Subject, state: &mut u64) -> Palette {
+        let c = |lightness: f32, chroma: f32, hue: f32| Colour { lightness, chroma, hue };
+        let turn = (unit(state) - 0.5) * 30.0;
+        let mut sky = match () {
+            () if mood.night => [c(0.17, 0.06, 275.0), c(0.27, 0.08, 268.0), c(0.42, 0.09, 260.0)],
+            () if mood.stormy => [c(0.36, 0.03, 255.0), c(0.52, 0.03, 245.0), c(0.72, 0.04, 220.0)],
+            () if mood.low_sun => [c(0.45, 0.10, 278.0), c(0.70, 0.12, 20.0), c(0.87, 0.12, 72.0)],
+            () => [c(0.58, 0.12, 250.0), c(0.76, 0.08, 238.0), c(0.93, 0.035, 210.0)],
+        };
+        let mut land = match subject {
+            Subject::Forest => [c(0.62, 0.06, 165.0), c(0.19, 0.05, 155.0)],
+            Subject::City => [c(0.58, 0.05, 265.0), c(0.18, 0.035, 275.0)],
+            _ if mood.snow => [c(0.80, 0.03, 250.0), c(0.42, 0.05, 255.0)],
+            _ if has(prompt, "desert dunes canyon") => [c(0.76, 0.08, 65.0), c(0.44, 0.10, 48.0)],
+            _ if has(prompt, "autumn") => [c(0.68, 0.09, 55.0), c(0.34, 0.10, 45.0)],
+            _ if mood.low_sun || mood.night => [c(0.58, 0.07, 300.0), c(0.20, 0.05, 285.0)],
+            _ => [c(0.66, 0.05, 235.0), c(0.33, 0.08, 150.0)],
+        };
+        let mut water = if mood.night { c(0.2, 0.06, 265.0) } else { c(0.42, 0.08, 232.0) };
+        let mut sun = if mood.night {
+            c(0.95, 0.02, 240.0)
+        } else if mood.low_sun {
+            c(0.95, 0.10, 80.0)
+        } else {
+            c(0.99, 0.03, 95.0)
+        };
+        // Colours that are named come first: the first two are the sky's, the next the land's.
+        let named = colour::named(prompt);
+        let towards = |own: Colour, named: Colour, share: f32| {
+            let chroma = own.chroma + (named.chroma - own.chroma) * share;
+            let lightness = own.lightness + (named.lightness - own.lightness) * 0.35 * share;
+            Colour { lightness, chroma, hue: if named.chroma < 0.03 { own.hue } else { named.hue } }
+        };
+        if let Some(&first) = named.first() {
+            let second = named.get(1).copied().unwrap_or(Colour { hue: first.hue + 24.0 + turn * 0.4, ..first });
+            sky = [towards(sky[0], first, 0.9), towards(sky[1], first, 0.9), towards(sky[2], second, 0.75)];
+            let ground = named.get(2).or(named.get(1)).copied().unwrap_or(first);
+            land = land.map(|own| towards(own, ground, if named.len() > 1 { 0.9 } else { 0.55 }));
+            water = towards(water, first, 0.7);
+            sun = towards(sun, second, 0.3);
+        }
+        let air = |colour: Colour| {
+            let colour = Colour {
+                lightness: (colour.lightness + mood.light).clamp(0.05, 0.99),
+                chroma: colour.chroma * mood.colourful,
+                hue: colour.hue + turn * 0.5,
+            };
+            let rgb = colour::srgb(colour.lab()).map(f32::from);
+            [rgb[0] * (1.0 + 0.06 * mood.warm), rgb[1], rgb[2] * (1.0 - 0.08 * mood.warm)]
+        };
+        let [zenith, middle, horizon] = sky.map(air);
+        let [far, near] = land.map(air);
+        let (sun, water) = (air(sun), air(water));
+        let accents = if named.is_empty() {
+            vec![air(c(0.75, 0.15, 70.0)), air(c(0.7, 0.15, 20.0))]
+        } else {
+            named.into_iter().map(air).collect()
+        };
+        let white = if mood.night { [90.0, 98.0, 130.0] } else { [252.0, 250.0, 248.0] };
+        let cloud = if mood.stormy {
+            mix(middle, [120.0; 3], 0.3)
+        } else {
+            mix(white, sun, if mood.low_sun { 0.45 } else { 0.1 })
+        };
+        let cloud_dark = mix(if mood.stormy { [52.0, 56.0, 66.0] } else { middle }, zenith, 0.35);
+        Palette { zenith, middle, horizon, sun, cloud, cloud_dark, far, near, water, accents }
+    }
+}
+
+/// A number from nought to one by chance.
+pub(crate) fn unit(state: &mut u64) -> f32 {
+    (draw::next(state) >> 40) as f32 / (1 << 24) as f32
+}
+
+fn between(state: &mut u64, from: f32, to: f32) -> f32 {
+    from + (to - from) * unit(state)
+}
+
+struct Scene<'a> {
+    canvas: Canvas,
+    noise: &'a Noise,
+    palette: Palette,
+    mood: Mood,
+    prompt: &'a str,
+    /// Where the sun is, in pixels.
+    sun: (f32, f32),
+}
+
+/// Paints the subject in the size asked for.
+pub(crate) fn paint(
+    subject: Subject,
+    prompt: &str,
+    state: &mut u64,
+    noise: &Noise,
+    width: usize,
+    height: usize,
+) -> Vec<u8> {
+    let mood = Mood::of(prompt, state);
+    let palette = Palette::of(prompt, mood, subject, state);
+    let (w, h) = (width as f32, height as f32);
+    let sun = (
+        w * between(state, 0.2, 0.8),
+        h * if mood.low_sun { between(state, 0.36, 0.46) } else { between(state, 0.12, 0.26) },
+    );
+    let mut scene = Scene { canvas: Canvas::new(width, height), noise, palette, mood, prompt, sun };
+    match subject {
+        Subject::Land | Subject::Abstract => scene.land(state),
+        Subject::Sea => scene.sea(state),
+        Subject::Space => scene.space(state),
+        Subject::City => scene.city(state),
+        Subject::Forest => scene.forest(state),
+        Subject::Figure => scene.figure(state),
+    }
+    if mood.stormy && has(prompt, "rain rainy storm stormy") && subject != Subject::Space {
+        scene.rain(state);
+    }
+    scene.canvas.vignette(0.16);
+    scene.canvas.bytes()
+}
+
+impl Scene<'_> {
+    fn size(&self) -> (f32, f32) {
+        (self.canvas.width as f32, self.canvas.height as f32)
+    }
+
+    /// From the top to the horizon and a little below.
+    fn sky(&mut self, state: &mut u64, horizon: f32) {
+        let (w, h) = self.size();
+        let short = w.min(h);
+        let (ox, oy) = (between(state, 0.0, 50.0), between(state, 0.0, 50.0));
+        let noise = self.noise;
+        // Clouds lie flat, and flatter towards the horizon.
+        let clouds = Field::new(self.canvas.width, self.canvas.height, 4, |x, y| {
+            let deep = (1.0 - y / (horizon * 1.06)).max(0.04);
+            let flat = 0.35 + 0.65 * deep;
+            let (u, v) = (x / short * 2.6 / flat.sqrt() + ox, y / short * 6.5 / flat + oy);
+            let pull = noise.at::<2>(u * 0.6 + 7.0, v * 0.6) - 0.5;
+            noise.at::<5>(u + 1.4 * pull, v + 0.8 * pull)
+        });
+        let cover = if self.mood.stormy { 0.36 } else { between(state, 0.46, 0.58) };
+        let (sx, sy) = self.sun;
+        let disc = short * if self.mood.low_sun { 0.045 } else { 0.032 };
+        let palette = &self.palette;
+        let strength = if self.mood.stormy {
+            0.15
+        } else if self.mood.night {
+            0.55
+        } else {
+            1.0
+        };
+        let end = ((horizon + 2.0) as usize).min(self.canvas.height);
+        for y in 0..end {
+            let t = y as f32 / horizon;
+            let base = if t < 0.55 {
+                mix(palette.zenith, palette.middle, smoothstep(t / 0.55))
+            } else {
+                mix(palette.middle, palette.horizon, smoothstep((t - 0.55) / 0.45))
+            };
+            for x in 0..self.canvas.width {
+                let (dx, dy) = (x as f32 - sx, y as f32 - sy);
+                let away = (dx * dx + dy * dy).sqrt() / short;
+                let glow =
+                    strength * (0.85 / (1.0 + 55.0 * away * away) * 0.6 + 0.35 * (1.0 - away * 1.6).max(0.0).powi(2));
+                let mut pixel = mix(base, palette.sun, (glow * if self.mood.night { 0.35 } else { 0.9 }).min(1.0));
+                if strength > 0.2 {
+                    let edge = smoothstep((disc - away * short) / (short * 0.003) + 0.5);
+                    pixel = mix(pixel, palette.sun, edge);
+                }
+                let cloud = clouds.at(x, y);
+                let thick = smoothstep((cloud - cover) / 0.2);
+                if thick > 0.0 {
+                    let lit = smoothstep((cloud - cover) / 0.34);
+                    let colour =
+                        mix(palette.cloud, palette.cloud_dark, if self.mood.stormy { lit } else { 0.55 * lit });
+                    let colour = mix(colour, palette.sun, 0.5 * glow.min(0.8));
+                    pixel =
+                        mix(pixel, colour, thick * if self.mood.stormy { 0.95 } else { 0.72 } * (1.0 - 0.5 * t * t));
+                }
+                self.canvas.put(x, y, pixel);
+            }
+        }
+        if self.mood.night {
+            let stars = (w * horizon / 1800.0 * (1.0e6 / (w * h)).clamp(1.0, 3.0)) as usize;
+            self.stars(state, stars.min(2500), horizon * 0.9);
+        }
+    }
+
+    fn stars(&mut self, state: &mut u64, count: usize, below: f32) {
+        let (w, h) = self.size();
+        let scale = (w.min(h) / 900.0).max(0.6);
+        for _ in 0..count {
+            let (x, y) = (unit(state) * w, unit(state) * below);
+            let bright = unit(state).powi(6);
+            let warm = unit(state);
+            let colour = [255.0, 235.0 + 15.0 * warm, 220.0 + 35.0 * (1.0 - warm)];
+            self.canvas.dot(x, y, scale * (0.55 + 1.6 * bright), colour, 0.25 + 0.75 * bright.sqrt());
+        }
+    }
+
+    /// Ridges one behind the other, the far ones in the colour of the air.
+    fn ridges(&mut self, state: &mut u64, horizon: f32, layers: usize, rugged: f32) {
+        let (w, h) = self.size();
+        let short = w.min(h);
+        for layer in 0..layers {
+            let near = layer as f32 / (layers - 1).max(1) as f32;
+            let (ox, oy) = (between(state, 0.0, 60.0), between(state, 0.0, 60.0));
+            let base = horizon + (h - horizon) * near.powf(1.25) * 0.78;
+            let high = short * rugged * (0.42 - 0.24 * near);
+            let scale = (1.5 + 0.9 * near) / short;
+            let noise = self.noise;
+            let tops: Vec<f32> = (0..self.canvas.width)
+                .map(|x| {
+                    let u = x as f32 * scale + ox;
+                    // Folded noise has the ridges of mountains; plain noise the backs of hills.
+                    let fold = |u: f32| 1.0 - (2.0 * noise.single(u, oy) - 1.0).abs();
+                    let sharp =
+                        0.55 * fold(u) + 0.27 * fold(2.1 * u + 3.0) + 0.12 * fold(4.3 * u + 9.0) + 0.06 * fold(9.1 * u);
+                    let round = 0.75 * noise.single(u * 0.8, oy + 3.0) + 0.25 * noise.single(u * 1.9, oy);
+                    let fine = 0.03 * noise.single(u * 22.0, oy) + 0.015 * noise.single(u * 60.0, oy);
+                    let rough = (rugged * 1.2 - near * 0.5).clamp(0.0, 1.0);
+                    base - high * (mix1(round, sharp, rough) + fine * rough)
+                })
+                .collect();
+            let colour = mix(self.palette.far, self.palette.near, near.powf(0.8));
+            let colour = mix(self.palette.horizon, colour, 0.32 + 0.68 * near);
+            let dark = mix(colour, [12.0, 14.0, 26.0], 0.28);
+            let mist = mix(self.palette.horizon, colour, if self.mood.misty { 0.25 } else { 0.5 });
+            let snow =
+                if self.mood.night { [150.0, 160.0, 195.0] } else { mix([250.0; 3], self.palette.horizon, 0.15) };
+            let snowy = (self.mood.snow || rugged > 0.8) && near < 0.75;
+            let texture = Field::new(self.canvas.width, self.canvas.height, 3, |x, y| {
+                noise.at::<4>(x * scale * 3.2 + ox + y * scale * 1.4, y * scale * 2.6 + oy)
+            });
+            let step = 3.max(self.canvas.width / 300);
+            for x in 0..self.canvas.width {
+                let top = tops[x].max(0.0);
+                // Slopes that face the sun are lit.
+                let (left, right) = (tops[x.saturating_sub(step)], tops[(x + step).min(self.canvas.width - 1)]);
+                let slope = ((right - left) / (2.0 * step as f32)).clamp(-1.2, 1.2)
+                    * if self.sun.0 < x as f32 { -1.0 } else { 1.0 };
+                let from = top as usize;
+                for y in from..self.canvas.height {
+                    let down = y as f32 - tops[x];
+                    let grain = texture.at(x, y) - 0.5;
+                    let light = (0.5 - 0.34 * slope * (-down / (high * 0.7)).exp() + 1.1 * grain).clamp(0.0, 1.0);
+                    let mut pixel = mix(dark, colour, light);
+                    if snowy {
+                        let line = high * (0.36 + 0.7 * grain);
+                        pixel = mix(
+                            pixel,
+                            mix(snow, dark, 0.75 * (1.0 - light)),
+                            0.85 * smoothstep((line - down) / (high * 0.1) + 0.3) * (1.0 - near),
+                        );
+                    }
+                    let foggy = smoothstep(down / (high * 1.5)) * (0.75 - 0.55 * near);
+                    pixel = mix(pixel, mist, foggy);
+                    let edge = (y as f32 + 1.0 - tops[x]).clamp(0.0, 1.0);
+                    self.canvas.blend(x, y, pixel, edge);
+                }
+            }
+        }
+    }
+
+    fn land(&mut self, state: &mut u64) {
+        let (w, h) = self.size();
+        let horizon = h * between(state, 0.5, 0.62);
+        self.sky(state, horizon);
+        let flat = has(
+            self.prompt,
+            "field fields meadow meadows prairie hill hills countryside desert dunes farm garden flowers road sky clouds",
+        );
+        let rugged = if flat { 0.35 } else { between(state, 0.85, 1.05) };
+        self.ridges(state, horizon, if flat { 4 } else { 5 }, rugged);
+        if has(self.prompt, "flower flowers meadow garden spring") {
+            let accents = self.palette.accents.clone();
+            let scale = w.min(h) / 700.0;
+            for _ in 0..1400 {
+                let deep = unit(state).sqrt();
+                let (x, y) = (unit(state) * w, h * (0.78 + 0.22 * deep));
+                let colour = accents[draw::next(state) as usize % accents.len()];
+                let colour = mix(colour, [255.0; 3], 0.35 * unit(state));
+                self.canvas.dot(x, y, scale * (1.0 + 4.0 * deep * unit(state)), colour, 0.85);
+            }
+        }
+        if has(self.prompt, "lake water river reflection") || (!flat && unit(state) < 0.35) {
+            self.water(state, h * between(state, 0.80, 0.86));
+        }
+    }
+
+    /// Mirrors what is above `line` below it, with ripples and the sun's glitter.
+    fn water(&mut self, state: &mut u64, line: f32) {
+        let (w, h) = self.size();
+        let short = w.min(h);
+        let (ox, oy) = (between(state, 0.0, 60.0), between(state, 0.0, 60.0));
+        let rough = if self.mood.stormy {
+            2.2
+        } else if self.mood.misty {
+            0.5
+        } else {
+            1.0
+        };
+        let from = line as usize;
+        let (sun_x, _) = self.sun;
+        for y in from..self.canvas.height {
+            let down = y as f32 - line;
+            let near = down / (h - line).max(1.0);
+            // Ripples are long and low far away, and come nearer.
+            let fine = 1.0 / (0.25 + near);
+            let mirrored = (line - down * 0.92 - 1.0).max(0.0);
+            for x in 0..self.canvas.width {
+                let u = (x as f32 - w / 2.0) / short * 7.0 * fine.min(2.4) + ox;
+                let v = (near + 0.06).ln() * 11.0 + oy;
+                let wave = self.noise.at::<3>(u * 0.55, v * 2.1) - 0.5;
+                let shift = wave * rough * short * 0.05 * (0.15 + near);
+                let at_x = (x as f32 + shift).clamp(0.0, w - 1.0) as usize;
+                let at_y = (mirrored + shift * 0.9).clamp(0.0, line - 1.0) as usize;
+                let deep = self.palette.water;
+                let pixel = mix(self.canvas.get(at_x, at_y), deep, 0.24 + 0.34 * near);
+                let pixel = mix(pixel, deep.map(|part| part * 0.6), (wave * 1.8 * rough).clamp(0.0, 0.5));
+                let beam = (x as f32 - sun_x) / (short * (0.035 + 0.16 * near));
+                let glitter =
+                    (-beam * beam).exp() * smoothstep((-wave - 0.02) * 9.0) * if self.mood.stormy { 0.1 } else { 0.85 };
+                self.canvas.put(x, y, mix(pixel, self.palette.sun, glitter));
+            }
+        }
+    }
+
+    fn sea(&mut self, state: &mut u64) {
+        let (w, h) = self.size();
+        let horizon = h * between(state, 0.46, 0.58);
+        self.sun.1 = self.sun.1.min(horizon - h * 0.06);
+        self.sky(state, horizon);
+        if has(self.prompt, "lake island islands coast bay fjord harbour harbor river") || unit(state) < 0.5 {
+            let short = w.min(h);
+            let (ox, oy) = (between(state, 0.0, 60.0), between(state, 0.0, 60.0));
+            let colour = mix(self.palette.horizon, self.palette.far, 0.75);
+            for x in 0..self.canvas.width {
+                let u = x as f32 / short * 1.7 + ox;
+                let swell = self.noise.at::<4>(u, oy);
+                let top = horizon - short * 0.36 * (swell - 0.5).max(0.0) * (0.4 + swell);
+                for y in top.max(0.0) as usize..(horizon as usize + 1).min(self.canvas.height) {
+                    let edge = (y as f32 + 1.0 - top).clamp(0.0, 1.0);
+                    let t = smoothstep((y as f32 - top) / (short * 0.12));
+                    self.canvas.blend(x, y, mix(colour, self.palette.horizon, 0.45 * t), edge);
+                }
+            }
+        }
+        self.water(state, horizon);
+        if has(self.prompt, "boat boats ship sailing sail") {
+            self.boat(state, horizon);
+        }
+    }
+
+    fn boat(&mut self, state: &mut u64, horizon: f32) {
+        let (w, h) = self.size();
+        let size = w.min(h) * between(state, 0.11, 0.16);
+        let (cx, cy) = (w * between(state, 0.3, 0.7), horizon + (h - horizon) * 0.22);
+        let dark = self.palette.near.map(|part| part * 0.55);
+        let sail = mix([246.0, 242.0, 234.0], self.palette.sun, 0.35);
+        for y in 0..(size * 1.5) as usize {
+            let up = y as f32 / size;
+            for x in -(size as i32)..size as i32 {
+                let across = x as f32 / size;
+                let hull = up < 0.16 && across.abs() < 0.42 + 0.5 * up;
+                let mast = across.abs() < 0.012 && up < 1.35;
+                let main = (0.2..1.3).contains(&up) && (0.03..0.5 * (1.3 - up) / 1.1).contains(&across);
+                let front = (0.22..1.15).contains(&up) && (-0.38 * (1.15 - up)..-0.03).contains(&across);
+                let colour = if hull || mast {
+                    dark
+                } else if main || front {
+                    mix(sail, dark, 0.12 * up)
+                } else {
+                    continue;
+                };
+                self.canvas.blend_at(cx + x as f32, cy - y as f32, colour, 1.0);
+                self.canvas.blend_at(cx + x as f32, cy + y as f32 * 0.7, colour, 0.22 * (1.0 - up / 1.5));
+            }
+        }
+    }
+
+    fn space(&mut self, state: &mut u64) {
+        let (w, h) = self.size();
+        let short = w.min(h);
+        let named = colour::named(self.prompt);
+        let hue = unit(state) * 360.0;
+        let tone = |index: usize, away: f32| {
+            named.get(index).or(named.first()).copied().unwrap_or(Colour {
+                lightness: 0.55,
+                chroma: 0.17,
+                hue: hue + away,
+            })
+        };
+        let glow = |colour: Colour, lightness: f32| {
+            colour::srgb(Colour { lightness, chroma: (colour.chroma + 0.02).min(0.2), ..colour }.lab()).map(f32::from)
+        };
+        let (one, two) = (glow(tone(0, 0.0), 0.55), glow(tone(1, 60.0), 0.62));
+        let (ox, oy) = (between(state, 0.0, 50.0), between(state, 0.0, 50.0));
+        let angle = unit(state) * 3.1;
+        let (sine, cosine) = angle.sin_cos();
+        let noise = self.noise;
+        let (width, height) = (self.canvas.width, self.canvas.height);
+        let scaled = move |x: f32, y: f32| (x / short * 2.2 + ox, y / short * 2.2 + oy);
+        let gas = Field::new(width, height, 3, |x, y| {
+            let (u, v) = scaled(x, y);
+            let (dx, dy) = (noise.at::<3>(u, v) - 0.5, noise.at::<3>(u + 9.0, v - 4.0) - 0.5);
+            let band = ((x - w / 2.0) * sine - (y - h / 2.0) * cosine) / short + 0.5 * dx;
+            noise.at::<5>(u + 2.2 * dx, v + 2.2 * dy) * (0.45 + 0.85 * (-band * band * 9.0).exp())
+        });
+        let other = Field::new(width, height, 6, |x, y| noise.at::<3>(x / short * 1.6 + oy, y / short * 1.6 + ox));
+        let dust = Field::new(width, height, 3, |x, y| noise.at::<5>(x / short * 3.4 + oy, y / short * 3.4 + ox));
+        for y in 0..height {
+            for x in 0..width {
+                let density = smoothstep((gas.at(x, y) - 0.3) / 0.5);
+                let colour = mix(one, two, smoothstep((other.at(x, y) - 0.35) / 0.3));
+                let mut pixel = over([7.0, 8.0, 18.0], colour, density * 0.85);
+                pixel = mix(pixel, [255.0, 240.0, 228.0], 0.55 * smoothstep((density - 0.62) / 0.5));
+                pixel =
+                    mix(pixel, [5.0, 5.0, 11.0], 0.75 * smoothstep((dust.at(x, y) - 0.52) / 0.16) * density.max(0.15));
+                self.canvas.put(x, y, pixel);
+            }
+        }
+        self.stars(state, ((w * h / 900.0) as usize).min(3500), h);
+        if has(self.prompt, "planet planets moon mars saturn jupiter alien astronaut spaceship orbit")
+            || unit(state) < 0.55
+        {
+            self.planet(state, tone(1, 150.0));
+        }
+    }
+
+    fn planet(&mut self, state: &mut u64, colour: Colour) {
+        let (w, h) = self.size();
+        let short = w.min(h);
+        let radius = short * between(state, 0.16, 0.27);
+        let (cx, cy) = (w * between(state, 0.3, 0.7), h * between(state, 0.34, 0.66));
+        let (ox, oy) = (between(state, 0.0, 50.0), between(state, 0.0, 50.0));
+        let striped = unit(state) < 0.6 || has(self.prompt, "saturn jupiter");
+        let ring = has(self.prompt, "saturn ring rings") || (striped && unit(state) < 0.5);
+        let shade = |lightness: f32, chroma: f32, hue: f32| {
+            colour::srgb(Colour { lightness, chroma, hue: colour.hue + hue }.lab()).map(f32::from)
+        };
+        let (dark, light) = (shade(0.38, 0.10, -12.0), shade(0.86, 0.08, 18.0));
+        let angle = between(state, -0.5, 0.5);
+        let (sine, cosine) = angle.sin_cos();
+        let sun = [-0.62_f32, -0.5, 0.6];
+        let ring_at = |dx: f32, dy: f32| {
+            let (u, v) = ((dx * cosine + dy * sine) / radius, (dy * cosine - dx * sine) / radius * 3.6);
+            let away = (u * u + v * v).sqrt();
+            let gap = 1.0 - 0.8 * smoothstep(1.0 - (away - 1.78).abs() / 0.05);
+            let lines = 0.72 + 0.28 * (away * 46.0).sin() * (away * 17.0).cos();
+            (smoothstep((away - 1.32) / 0.06) * smoothstep((2.25 - away) / 0.08) * gap * lines, v)
+        };
+        let reach = radius * 2.35;
+        for y in (cy - reach).max(0.0) as usize..((cy + reach).max(0.0) as usize).min(self.canvas.height) {
+            for x in (cx - reach).max(0.0) as usize..((cx + reach).max(0.0) as usize).min(self.canvas.width) {
+                let (dx, dy) = (x as f32 - cx, y as f32 - cy);
+                let away = (dx * dx + dy * dy).sqrt() / radius;
+                let (ring_cover, side) = if ring { ring_at(dx, dy) } else { (0.0, 0.0) };
+                let ring_colour = mix(light, [214.0, 196.0, 170.0], 0.5);
+                if ring_cover > 0.0 && side < 0.0 {
+                    self.canvas.blend(x, y, ring_colour, 0.8 * ring_cover);
+                }
+                if away < 1.0 {
+                    let (nx, ny) = (dx / radius, dy / radius);
+                    let nz = (1.0 - nx * nx - ny * ny).max(0.0).sqrt();
+                    let (u, v) = (nx * cosine + ny * sine, ny * cosine - nx * sine);
+                    let level = if striped {
+                        let pull = self.noise.at::<4>(u * 2.0 + ox, v * 5.0 + oy) - 0.5;
+                        self.noise.at::<3>(ox, v * 6.5 + 1.1 * pull + oy)
+                    } else {
+                        self.noise.at::<5>(u * 2.2 / (0.5 + nz) + ox, v * 2.2 / (0.5 + nz) + oy)
+                    };
+                    let base = mix(dark, light, smoothstep((level - 0.26) / 0.48));
+                    let lit = (nx * sun[0] + ny * sun[1] + nz * sun[2]).max(0.0);
+                    let pixel = base.map(|part| part * (0.04 + 1.08 * lit));
+                    let rim = smoothstep((away - 0.86) / 0.14) * lit;
+                    let pixel = mix(pixel, [200.0, 222.0, 255.0], 0.4 * rim);
+                    self.canvas.blend(x, y, pixel, ((1.0 - away) * radius).clamp(0.0, 1.0));
+                } else {
+                    let lit = ((dx * sun[0] + dy * sun[1]) / (away * radius)).max(0.0);
+                    self.canvas.blend(x, y, [150.0, 190.0, 255.0], 0.32 * lit * (-(away - 1.0) * 22.0).exp());
+                }
+                if ring_cover > 0.0 && side >= 0.0 {
+                    self.canvas.blend(x, y, ring_colour, 0.85 * ring_cover);
+                }
+            }
+        }
+    }
+
+    fn city(&mut self, state: &mut u64) {
+        let (w, h) = self.size();
+        let short = w.min(h);
+        let horizon = h * between(state, 0.72, 0.8);
+        self.sky(state, horizon);
+        let neon = has(self.prompt, "neon cyberpunk tokyo");
+        let dark = self.mood.night || neon;
+        let wet = unit(state) < 0.6 || has(self.prompt, "river water bay harbour harbor sea bridge rain rainy");
+        let ground = if wet { h * 0.86 } else { h };
+        for layer in 0..4 {
+            let near = layer as f32 / 3.0;
+            let body = mix(self.palette.horizon, mix(self.palette.far, self.palette.near, near), 0.35 + 0.65 * near);
+            let mut x = -short * 0.05;
+            while x < w {
+                let wide = short * between(state, 0.035, 0.095) * (0.75 + 0.6 * near);
+                let tall = unit(state).powf(1.6);
+                let middle = 1.0 - ((x + wide / 2.0) / w * 2.0 - 1.0).abs() * 0.45;
+                let top = ground - short * (0.10 + 0.52 * tall * middle) * (1.05 - 0.45 * near);
+                self.house(state, [x, top, wide, ground], body, near, dark, neon);
+                x += wide * between(state, 0.85, 1.25);
+            }
+        }
+        if wet {
+            self.water(state, ground);
+        }
+    }
+
+    fn house(
+        &mut self,
+        state: &mut u64,
+        [left, top, wide, ground]: [f32; 4],
+        body: Rgb,
+        near: f32,
+        dark: bool,
+        neon: bool,
+    ) {
+        let short = self.canvas.width.min(self.canvas.height) as f32;
+        let shade = between(state, 0.86, 1.08);
+        let body = body.map(|part| part * shade);
+        let lit_side = if self.sun.0 < left { 1 } else { 0 };
+        let window = (short * 0.0085 * (0.7 + 0.5 * near)).max(2.0);
+        let lamp = if neon {
+            self.palette.accents[draw::next(state) as usize % self.palette.accents.len()]
+        } else {
+            [255.0, 214.0, 140.0]
+        };
+        let share = if dark { between(state, 0.25, 0.6) } else { between(state, 0.04, 0.16) };
+        let salt = draw::next(state);
+        let stepped = unit(state) < 0.35;
+        for y in top.max(0.0) as usize..(ground as usize).min(self.canvas.height) {
+            // Some have a narrower top.
+            let inset = if stepped && (y as f32) < top + (ground - top) * 0.12 { wide * 0.22 } else { 0.0 };
+            for x in (left + inset).max(0.0) as usize..((left + wide - inset).max(0.0) as usize).min(self.canvas.width)
+            {
+                let (dx, dy) = (x as f32 - left, y as f32 - top);
+                let side = (dx / wide > 0.66) == (lit_side == 0);
+                let low = smoothstep(dy / (ground - top)) * 0.3 * (1.0 - near);
+                let mut pixel = body.map(|part| part * if side { 0.9 } else { 1.06 });
+                pixel = mix(pixel, self.palette.horizon, low);
+                let (column, row) = (dx / window, dy / (window * 1.5));
+                let inside = (0.25..0.8).contains(&column.fract()) && (0.25..0.75).contains(&row.fract());
+                let margin = dx > window * 0.6 && dx < wide - window * 0.6 && dy > window;
+                if inside && margin && inset == 0.0 {
+                    let mut own = salt ^ ((column as u64) << 20) ^ (row as u64);
+                    let chance = (draw::next(&mut own) >> 40) as f32 / (1 << 24) as f32;
+                    let light = if chance < share { 0.9 } else { 0.0 };
+                    let glass = mix(pixel, self.palette.zenith, 0.25);
+                    pixel = mix(glass, lamp, light * (0.35 + 0.6 * near));
+                }
+                self.canvas.put(x, y, pixel);
+            }
+        }
+        if unit(state) < 0.2 {
+            let x = left + wide / 2.0;
+            let high = short * between(state, 0.02, 0.06);
+            for up in 0..high as usize {
+                self.canvas.blend_at(x, top - up as f32, body, 0.9);
+            }
+        }
+    }
+
+    fn forest(&mut self, state: &mut u64) {
+        let (w, h) = self.size();
+        let short = w.min(h);
+        let horizon = h * between(state, 0.55, 0.68);
+        self.sky(state, horizon);
+        self.ridges(state, horizon * 0.92, 2, 0.7);
+        let layers = 5;
+        for layer in 0..layers {
+            let near = layer as f32 / (layers - 1) as f32;
+            let colour = mix(self.palette.far, self.palette.near, near.powf(0.7));
+            let colour = mix(self.palette.horizon, colour, 0.35 + 0.65 * near);
+            let ground = horizon + (h * 1.03 - horizon) * (0.12 + 0.88 * near.powf(1.2));
+            // Mist between the rows.
+            let mist = mix(self.palette.horizon, colour, 0.35);
+            let from = (ground - short * 0.16).max(0.0) as usize;
+            for y in from..self.canvas.height {
+                let t = smoothstep((y as f32 - from as f32) / (short * 0.2)) * (0.7 - 0.45 * near);
+                for x in 0..self.canvas.width {
+                    self.canvas.blend(x, y, mist, t);
+                }
+            }
+            let high = short * (0.17 + 0.40 * near);
+            let mut x = -high * 0.2 * unit(state);
+            while x < w + high * 0.2 {
+                let tall = high * between(state, 0.6, 1.15);
+                let shade = between(state, 0.85, 1.12);
+                // The middle of the nearest row stays open, so that one looks in.
+                let open = near > 0.9 && (x / w - 0.5).abs() < 0.24;
+                if !open {
+                    let foot = ground + between(state, -0.01, 0.02) * short;
+                    self.conifer(state, x, foot, tall, colour.map(|part| part * shade));
+                }
+                x += tall * between(state, 0.16, 0.34);
+            }
+            for y in (ground.max(0.0) as usize)..self.canvas.height {
+                for x in 0..self.canvas.width {
+                    let soft = self.noise.single(x as f32 / short * 9.0, layer as f32 * 7.0) * short * 0.02;
+                    let edge = (y as f32 - ground + soft).clamp(0.0, 1.0);
+                    let deep = 1.0 - 0.25 * ((y as f32 - ground) / (short * 0.3)).clamp(0.0, 1.0);
+                    self.canvas.blend(x, y, colour.map(|part| part * deep), edge);
+                }
+            }
+        }
+    }
+
+    fn conifer(&mut self, state: &mut u64, x: f32, foot: f32, tall: f32, colour: Rgb) {
+        let rows = tall as usize;
+        let boughs = between(state, 7.0, 12.0);
+        let salt = unit(state) * 90.0;
+        let dark = colour.map(|part| part * 0.8);
+        for row in 0..rows {
+            let down = row as f32 / tall;
+            let bough = (down * boughs).fract();
+            let ragged = 0.75 + 0.5 * self.noise.single(down * 40.0 + salt, salt);
+            let half = tall * 0.17 * down.powf(0.85) * (0.5 + 0.5 * bough) * ragged + 0.6;
+            let y = foot - tall + row as f32;
+            for dx in -(half as i32)..=half as i32 {
+                let side = dx as f32 / half.max(1.0);
+                let pixel = mix(colour, dark, (0.5 + 0.5 * side) * 0.8 + 0.2 * (1.0 - bough));
+                let edge = ((half - dx.abs() as f32) + 0.3).clamp(0.0, 1.0);
+                self.canvas.blend_at(x + dx as f32, y, pixel, edge);
+            }
+        }
+    }
+
+    /// A backdrop out of focus, and somebody's shape before it.
+    fn figure(&mut self, state: &mut u64) {
+        let (w, h) = self.size();
+        let short = w.min(h);
+        let (ox, oy) = (between(state, 0.0, 50.0), between(state, 0.0, 50.0));
+        let noise = self.noise;
+        let back = Field::new(self.canvas.width, self.canvas.height, 8, |x, y| {
+            noise.at::<2>(x / short * 1.3 + ox, y / short * 1.3 + oy)
+        });
+        for y in 0..self.canvas.height {
+            let t = y as f32 / h;
+            let base = mix(self.palette.middle, self.palette.zenith, smoothstep(t));
+            for x in 0..self.canvas.width {
+                self.canvas.put(x, y, mix(base, self.palette.horizon, 0.9 * smoothstep((back.at(x, y) - 0.35) / 0.4)));
+            }
+        }
+        let accents = self.palette.accents.clone();
+        for _ in 0..26 {
+            let colour = mix(accents[draw::next(state) as usize % accents.len()], [255.0; 3], 0.45);
+            let (x, y, size) = (unit(state) * w, unit(state) * h * 0.8, short * between(state, 0.015, 0.06));
+            self.canvas.dot(x, y, size, colour, between(state, 0.08, 0.3));
+        }
+        let animal = has(self.prompt, "cat dog kitten puppy bear fox lion tiger owl wolf");
+        let size = short * 0.2;
+        let (cx, cy) = (w / 2.0 + short * between(state, -0.04, 0.04), h / 2.0 - short * 0.06);
+        let lean = between(state, -0.12, 0.12);
+        let dark = mix(self.palette.near, [20.0, 18.0, 30.0], 0.45);
+        let rim = mix(self.palette.sun, accents[0], 0.35);
+        let inside = |x: f32, y: f32| -> f32 {
+            // Below nought is inside; measured in heads.
+            let (u, v) = ((x - cx) / size + lean * (y - cy) / size, (y - cy) / size);
+            let head = ((u / 0.82).powi(2) + (v / if animal { 0.86 } else { 1.05 }).powi(2)).sqrt() - 1.0;
+            let neck = if v > 0.0 && v < 1.9 { u.abs() - 0.40 } else { 9.0 };
+            let broad = 0.5 + 1.75 * smoothstep((v - 1.15) / 1.1);
+            let shoulders = if v > 1.15 { (u.abs() - broad) * 0.6 } else { 9.0 };
+            let ear = if animal {
+                let (e, f) = (u.abs() - 0.52, v + 0.78);
+                ((e * 2.2).abs() + f * 0.9).max(-f - 0.75) - 0.42
+            } else {
+                let hair = ((u / 0.95).powi(2) + ((v + 0.16) / 1.08).powi(2)).sqrt() - 1.0;
+                if v < 0.55 { hair } else { 9.0 }
+            };
+            head.min(neck).min(shoulders).min(ear)
+        };
+        for y in 0..self.canvas.height {
+            for x in 0..self.canvas.width {
+                let (px, py) = (x as f32, y as f32);
+                let depth = inside(px, py);
+                if depth < 0.02 {
+                    let grain = noise.at::<3>(px / size * 1.6 + ox, py / size * 1.6 + oy) - 0.5;
+                    let side =
+                        ((px - cx) / size * if self.sun.0 < cx { -1.0 } else { 1.0 } * 0.5 + 0.5).clamp(0.0, 1.0);
+                    let lit = smoothstep((depth + 0.3) / 0.3) * side;
+                    let pixel = mix(
+                        dark,
+                        self.palette.near.map(|part| part * 1.25),
+                        (0.35 + 0.5 * side + 0.5 * grain).clamp(0.0, 1.0) * 0.6,
+                    );
+                    let pixel = mix(pixel, rim, 0.85 * lit);
+                    self.canvas.blend(x, y, pixel, ((0.02 - depth) * size * 0.5).clamp(0.0, 1.0));
+                }
+            }
+        }
+    }
+
+    fn rain(&mut self, state: &mut u64) {
+        let (w, h) = self.size();
+        let short = w.min(h);
+        for _ in 0..700 {
+            let (x, y, long) = (unit(state) * w * 1.1, unit(state) * h, short * between(state, 0.015, 0.05));
+            let bright = between(state, 0.05, 0.18);
+            for step in 0..long as usize {
+                self.canvas.blend_at(x - step as f32 * 0.22, y + step as f32, [215.0, 222.0, 235.0], bright);
+            }
+        }
+    }
+}
+
+fn mix1(from: f32, to: f32, along: f32) -> f32 {
+    from + (to - from) * along
+}
