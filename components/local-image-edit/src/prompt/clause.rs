@@ -15,8 +15,19 @@ pub(super) struct Clause {
 pub(super) fn clauses(tokens: Vec<Token>, masked: bool) -> Result<Vec<Clause>, Misunderstood> {
     let mut clauses = vec![Clause::default()];
     let mut tokens = things_under_the_mask(tokens, masked).into_iter().peekable();
+    let mut adding = false;
     while let Some(mut token) = tokens.next() {
         let clause = clauses.last_mut().expect("there is one from the beginning");
+        // "add a rose" asks for a flower; "add a rose tint" and "add more rose" do not.
+        adding = if token.word == Word::Add {
+            !matches!(token.text.as_str(), "give" | "have" | "with" | "into" | "like")
+        } else {
+            adding && token.word != Word::And
+        };
+        let noun = tokens.peek().is_some_and(|next| matches!(next.word, Word::ColourNoun | Word::Colour(_)));
+        if adding && !noun && matches!(token.word, Word::Colour(_)) && !clause.holds(|word| word == Word::More) {
+            token.word = Word::Unknown;
+        }
         match token.word {
             Word::Filler | Word::The | Word::Add => continue,
             Word::And => {
@@ -186,7 +197,7 @@ impl Clause {
             (Word::Quality(one, ..), Word::Quality(other, ..)) => one == other,
             (Word::Quality(Quality::Hue | Quality::Saturation | Quality::Warmth, ..), Word::ColourNoun) => true,
             (Word::ColourNoun, Word::Quality(Quality::Saturation, ..)) => true,
-            (Word::Effect(Effect::Posterise), Word::ColourNoun) => true,
+            (Word::Effect(Effect::Posterise | Effect::Invert), Word::ColourNoun) => true,
             (Word::Effect(one), Word::Effect(other)) => one == other,
             (Word::Verb(Verb::Tint), Word::Effect(Effect::Oil)) => true,
             (Word::Verb(one), Word::Verb(other)) => one == other || one == Verb::Resize && other == Verb::Fit,

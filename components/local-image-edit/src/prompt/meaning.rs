@@ -269,7 +269,10 @@ fn effect(clause: &mut Clause, effect: Effect) -> Operation {
     let texture = match effect {
         Effect::Gray => return Operation::Tone(Tone::Saturation(-amount(clause, 1.0).clamp(0.0, 1.0))),
         Effect::Sepia => return Operation::Tone(Tone::Sepia(amount(clause, 1.0).clamp(0.0, 1.0))),
-        Effect::Invert => return Operation::Tone(Tone::Invert),
+        Effect::Invert => {
+            while clause.has(Word::ColourNoun) {}
+            return Operation::Tone(Tone::Invert);
+        }
         Effect::Posterise => {
             clause.has(Word::To);
             while clause.has(Word::ColourNoun) {}

@@ -146,7 +146,7 @@ const KINDS: &[Kind] = &[
          everything look looks looking appear seem feel in on of at from as for by it its so some bit effect \
          filter style version tone mode area region part spot through only quality finish amount level levels value \
          result way such here there over up around about kind sort within \
-         hand drawn stops stop ev blocks block tiles tile shift traditional classic old_fashioned",
+         hand drawn toned stops stop ev blocks block tiles tile shift traditional classic old_fashioned",
         Word::Filler,
     ),
     ("add put insert draw create include place give have has had with into like", Word::Add),
@@ -307,7 +307,7 @@ const KINDS: &[Kind] = &[
     ("longer_side long_side longest_side longer_edge long_edge longest_edge larger_side", Word::Longer),
     // Paint
     (
-        "recolour recolor colourise colorize colorise paint colour_in color_in dye tinted coloured colored toned",
+        "recolour recolor colourise colorize colorise paint colour_in color_in dye tinted coloured colored",
         Word::Verb(Verb::Tint),
     ),
     ("fill fill_in paint_over cover cover_up fill_up flood", Word::Verb(Verb::Fill)),
