@@ -75,7 +75,7 @@ impl own::Guest for LocalImageEdit {
     }
 
     async fn transcribe(model: String, input: own::Recording, within: Budget) -> Result<own::Transcript, Error> {
-        let input = next::Recording { audio: input.audio, language: input.language };
+        let input = next::Recording { audio: input.audio, language: input.language, timestamps: input.timestamps };
         let found = next::transcribe(model, input, within).await?;
         Ok(own::Transcript {
             text: found.text,
@@ -83,6 +83,7 @@ impl own::Guest for LocalImageEdit {
             confidence: found.confidence,
             duration: found.duration,
             segments: found.segments,
+            loudness: found.loudness,
             served: found.served,
         })
     }
