@@ -410,7 +410,8 @@ impl Scene<'_> {
             }
         }
         if has(self.prompt, "lake water river reflection") || (!flat && unit(state) < 0.35) {
-            self.water(state, h * between(state, 0.80, 0.86));
+            let shore = h * between(state, 0.80, 0.86);
+            self.water(state, shore);
         }
     }
 
