@@ -162,7 +162,10 @@ export function ImageEditingScreen() {
               <PromptField
                 label={t('editPrompt')}
                 value={prompt}
-                onChange={setPrompt}
+                onChange={(words) => {
+                  setPrompt(words);
+                  setWrong({});
+                }}
                 max={limits.promptChars}
                 history={promptsOf(items, ['edit-image'])}
                 placeholder={t('editPlaceholder')}

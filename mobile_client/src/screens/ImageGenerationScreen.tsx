@@ -71,7 +71,10 @@ export function ImageGenerationScreen() {
             <PromptField
               label={t('prompt')}
               value={prompt}
-              onChange={setPrompt}
+              onChange={(words) => {
+                setPrompt(words);
+                setWrong({});
+              }}
               max={limits.promptChars}
               history={promptsOf(items, ['image'])}
               placeholder={t('imagePlaceholder')}

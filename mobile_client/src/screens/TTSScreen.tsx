@@ -62,7 +62,10 @@ export function TTSScreen() {
             <PromptField
               label={t('text')}
               value={text}
-              onChange={setText}
+              onChange={(words) => {
+                setText(words);
+                setWrong({});
+              }}
               max={limits.speechChars}
               history={promptsOf(items, ['tts'])}
               placeholder={t('ttsPlaceholder')}
