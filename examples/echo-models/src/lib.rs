@@ -67,7 +67,7 @@ impl own::Guest for Echo {
 
     async fn transcribe(model: String, input: own::Recording, within: Budget) -> Result<own::Transcript, Error> {
         not_ours(&model)?;
-        let input = next::Recording { audio: input.audio, language: input.language };
+        let input = next::Recording { audio: input.audio, language: input.language, timestamps: input.timestamps };
         let found = next::transcribe(model, input, within).await?;
         Ok(own::Transcript {
             text: found.text,
@@ -75,6 +75,7 @@ impl own::Guest for Echo {
             confidence: found.confidence,
             duration: found.duration,
             segments: found.segments,
+            loudness: found.loudness,
             served: found.served,
         })
     }

@@ -135,6 +135,8 @@ export async function openBrowser({chromiumPath, watcher, output, hasUpstream}) 
           if (words === '') continue;
           if ((box.right > innerWidth + 1 || box.left < -1) && !inScroller(element)) found.push(`sticks out: ${words.slice(0, 40)}`);
           const style = getComputedStyle(element);
+          // A conversation's title in the bar above is shortened, and says so; it is whole in the list.
+          if (style.textOverflow === 'ellipsis' && element.getAttribute('role') === 'heading') continue;
           if (style.overflow === 'hidden' && style.webkitLineClamp === 'none' && (element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 2) && element.tagName !== 'TEXTAREA') {
             found.push(`is cut: ${words.slice(0, 40)}`);
           }
