@@ -75,11 +75,10 @@ async fn serve(config: Config, arguments: Serve) -> Result<()> {
         say_who_may_come_in(&registry).await;
         let swaps = Swaps::start(Arc::clone(&registry), Some(dir.clone()))?;
         admin = Admin::bind(Arc::clone(&registry), swaps.clone(), stop.clone()).await?;
-        let configuration = overrides.file.clone().map(|file| {
-            let reread: watch::Reread = Box::new(move || Config::load(&overrides, |name| std::env::var(name).ok()));
-            (file, reread)
-        });
-        watch::start(&registry, &swaps, dir, configuration).context("watching the components")?;
+        // Without a configuration there may still be a model table.
+        let file = overrides.file.clone().unwrap_or_else(|| registry.config().models_file.clone());
+        let reread: watch::Reread = Box::new(move || Config::load(&overrides, |name| std::env::var(name).ok()));
+        watch::start(&registry, &swaps, dir, Some((file, reread))).context("watching the components")?;
         // With the last of these the threads end that work changes off.
         _changes = Some(swaps);
     }
