@@ -4,14 +4,11 @@ mod store;
 
 #[expect(unsafe_code, reason = "generated")]
 mod bindings {
-    use spin_sdk::wit_bindgen;
-
     use super::Memory;
 
     wit_bindgen::generate!({
         path: "../../wit",
         world: "hybrid:worlds/keyvalue-memory",
-        runtime_path: "spin_sdk::wit_bindgen::rt",
         generate_all,
     });
     export!(Memory);
