@@ -40,8 +40,13 @@ impl own::Guest for Echo {
             return Ok(own::ChatAnswer { completion: answer.completion, served: answer.served });
         }
         let (text, usage) = (said(&input), usage(&input));
-        let completion =
-            Completion { text: Some(text), finish_reason: "stop".to_owned(), usage: Some(usage), more: None };
+        let completion = Completion {
+            text: Some(text),
+            finish_reason: "stop".to_owned(),
+            usage: Some(usage),
+            choices: None,
+            more: None,
+        };
         Ok(own::ChatAnswer { completion, served: served(model) })
     }
 
@@ -124,7 +129,7 @@ fn usage(conversation: &Conversation) -> Usage {
     let words = |text: &str| text.split_whitespace().count() as u32;
     let prompt_tokens = conversation.messages.iter().filter_map(|message| message.text.as_deref()).map(words).sum();
     let completion_tokens = words(&said(conversation));
-    Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
+    Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens, more: None }
 }
 
 /// An echo is no model's work, and says so.

@@ -21,7 +21,7 @@ use crate::telemetry::{self, Level};
 
 /// Redis answers within a millisecond; one that does not within this is as good as gone.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Between two attempts to reach a Redis that is away.
+/// Between two attempts to reach a Redis that is away, and between two looks whether it still is there.
 const RETRY: Duration = Duration::from_millis(500);
 /// What was read is answered from the copy for so long. A revoked key works at most this much longer on other hosts.
 pub const FRESH: Duration = Duration::from_secs(1);
@@ -185,10 +185,13 @@ impl Worker {
         loop {
             match &mut connection {
                 Some(up) => {
-                    if self.questions.recv_many(&mut batch, BATCH).await == 0 {
-                        return;
-                    }
-                    if let Err(error) = self.put(up, &mut batch).await {
+                    let done = match tokio::time::timeout(RETRY, self.questions.recv_many(&mut batch, BATCH)).await {
+                        Ok(0) => return,
+                        Ok(_) => self.put(up, &mut batch).await,
+                        // Nobody asks: a Redis that has gone is noticed all the same.
+                        Err(_) => probe(up).await,
+                    };
+                    if let Err(error) = done {
                         self.state.connected.store(false, Ordering::Relaxed);
                         self.state.lost.fetch_add(1, Ordering::Relaxed);
                         let error = error.to_string();
@@ -402,6 +405,13 @@ impl Worker {
             }
         }
     }
+}
+
+async fn probe(up: &mut MultiplexedConnection) -> redis::RedisResult<()> {
+    let ping = redis::cmd("PING");
+    let answer = tokio::time::timeout(PATIENCE, ping.query_async::<String>(up)).await;
+    answer.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+    Ok(())
 }
 
 async fn connect(client: &Client) -> redis::RedisResult<MultiplexedConnection> {
