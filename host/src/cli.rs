@@ -25,11 +25,13 @@ usage: hybrid-ai [serve] [--listen ADDR] [--components DIR] [--config FILE]
        hybrid-ai component swap NAME FILE [--canary PERCENT [--promote-after N]]
        hybrid-ai component rollback|promote|abandon|remove NAME
        hybrid-ai key create|list|revoke ...   (hybrid-ai key --help)
+       hybrid-ai health
 
   --listen ADDR      address and port, 127.0.0.1:3000 by default; port 0 picks one
   --components DIR   the components to serve; a changed file is put into service at once
   --config FILE      settings; hybrid.toml in the current directory when it is there
   FILE.wasm          one stock wasi:http component (WASI 0.2 or 0.3), served alone
+  health             asks the platform that listens where this configuration says, and fails unless it is healthy
   component list     what the host that runs here serves, and how that does
   component swap     puts a file into service as NAME (its signature FILE.minisig goes with it), or says why not;
                      with --canary for a share of the clients, until it is promoted, abandoned or has done N good requests
@@ -49,6 +51,8 @@ pub enum Command {
     Serve(Serve),
     Component(Ask),
     Compile(Task),
+    /// Whether the platform of this configuration answers.
+    Health(Overrides),
     /// Help or version, already printed.
     Nothing,
 }
@@ -111,6 +115,7 @@ impl Command {
                     Some(word) => bail!("`serve` takes one file: `{}` is one more", word.to_string_lossy()),
                 }
             }
+            Some("health") => Ok(Self::Health(serve.overrides)),
             // What the host starts for itself (`compile.rs`).
             Some("compile") => Ok(Self::Compile(Task::parse(words)?)),
             Some("component") => {

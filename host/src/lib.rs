@@ -7,6 +7,7 @@ pub mod cli;
 pub mod compile;
 pub mod config;
 pub mod dev;
+pub mod health;
 pub mod key_cli;
 pub mod keys;
 pub mod keyvalue;

@@ -13,7 +13,7 @@ use hybrid_ai::registry::{Registry, component_name};
 use hybrid_ai::server::{Server, Stop};
 use hybrid_ai::swap::Swaps;
 use hybrid_ai::telemetry::{self, Level};
-use hybrid_ai::{dev, key_cli, keys, watch};
+use hybrid_ai::{dev, health, key_cli, keys, watch};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// glibc's allocator was 8 % of the profile.
@@ -39,6 +39,10 @@ fn start() -> Result<()> {
         Command::Nothing => return Ok(()),
         Command::Component(ask) => return cli::component(&ask),
         Command::Compile(task) => return task.run(),
+        Command::Health(overrides) => {
+            let config = Config::load(&overrides, |name| std::env::var(name).ok())?;
+            return health::check(health::own_address(config.listen));
+        }
         Command::Serve(serve) => serve,
     };
     let config = Config::load(&arguments.overrides, |name| std::env::var(name).ok())?;
