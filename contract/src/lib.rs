@@ -25,6 +25,8 @@ pub const KEY: &str = "hf_contract";
 pub enum Kind {
     Keyless,
     Upstream,
+    /// As `Upstream`, by a runtime that keeps neither instances nor state from one request to the next.
+    Forgetful,
 }
 
 /// A case may wait for a deadline of the platform's, never for its default ones.

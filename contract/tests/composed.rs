@@ -39,5 +39,5 @@ async fn the_composed_file_keeps_the_contract_with_an_upstream() {
         ("POLL_MS", "20"),
         ("STREAM_KEEP_ALIVE_MS", "700"),
     ];
-    run(&environment, &standin, Kind::Upstream).await;
+    run(&environment, &standin, Kind::Forgetful).await;
 }

@@ -232,7 +232,7 @@ pub struct Limits {
     pub request_ms: u64,
     /// Reading a request's head; also how long an idle connection is kept.
     pub header_ms: u64,
-    /// Header fields of a request.
+    /// Header fields of a request, and of an answer.
     pub headers: usize,
     /// Opening a connection upstream.
     pub connect_ms: u64,

@@ -496,6 +496,15 @@ async fn wait_for_head(
     })
     .await;
     match event {
+        // No client takes so many, and most break the connection off.
+        Event::Head(Ok(Head { response, components }))
+            if response.headers().len() > generation.config.limits.headers =>
+        {
+            let most = generation.config.limits.headers;
+            access.failure("a component answered with too many header fields", &anyhow!("`limits.headers` is {most}"));
+            access.components(components);
+            refused(&Refusal::Broken, id, access)
+        }
         Event::Head(Ok(Head { response, components })) => {
             let (mut parts, body) = response.into_parts();
             if let Some(parameters) = parts.headers.remove(LOG_PARAMETERS) {

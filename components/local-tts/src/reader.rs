@@ -30,7 +30,9 @@ pub(crate) fn read(text: &str) -> Vec<Item> {
             reader.pause(End::Paragraph);
             continue;
         }
-        let line = line.trim_start_matches(['#', '>', '*', '•', '-', '–']).trim_start();
+        let line = line.trim_start_matches(['#', '>', '*', '•']).trim_start();
+        // A dash begins an item of a list, or a number below nought.
+        let line = line.strip_prefix("- ").or_else(|| line.strip_prefix("– ")).unwrap_or(line).trim_start();
         let line = line.replace("--", " — ").replace("...", "… ");
         let chunks: Vec<&str> = line.split_whitespace().collect();
         let mut at = 0;

@@ -62,7 +62,7 @@ fn text_is_said_as_people_say_it() {
         ("the USA, APIs and NASA", "the <usa> , <api+s> and nasa ."),
         ("e.g. HTTP", "for example <http> ."),
         ("STOP! now", "STOP ! now ."),
-        ("https://www.example.com/a-page", "<w> <w> <w> dot example dot com slash a dash page ."),
+        ("https://www.example.com/a-page", "<w> <w> <w> dot example dot com slash <a> dash page ."),
         ("me@example.org", "me at example dot org ."),
         ("GPT-4 and mp3", "<gpt> four and <mp> three ."),
         ("R&D + love", "<r> and <d> plus love ."),

@@ -39,9 +39,10 @@ macro_rules! cases {
 pub(crate) fn all(kind: Kind) -> impl Iterator<Item = &'static Case> {
     let own = match kind {
         Kind::Keyless => KEYLESS,
-        Kind::Upstream => UPSTREAM,
+        Kind::Upstream | Kind::Forgetful => UPSTREAM,
     };
-    ALWAYS.iter().chain(own)
+    let lasting = if kind == Kind::Upstream { LASTING } else { &[] };
+    ALWAYS.iter().chain(own).chain(lasting)
 }
 
 const ALWAYS: &[Case] = cases! {
@@ -68,10 +69,10 @@ const UPSTREAM: &[Case] = cases! {
     retries: transient_failures_are_tried_again, the_next_model_answers, models_that_are_gone_are_not_tried_again,
         fallback_can_be_off_or_named, refusals_are_not_tried_again, credentials_are_the_operators_business,
         rate_limits_are_passed_on, the_deadline_holds, retries_can_be_chosen;
-    patience: who_fails_again_and_again_is_left_alone, a_storm_of_limits_stays_a_limit, another_model_answers_meanwhile,
+    patience: another_model_answers_meanwhile,
         dripping_answers_end_with_the_deadline, forms_are_sent_again_whole, one_deadline_is_for_everything;
     routed: every_provider_draws, every_provider_speaks_and_hears, providers_edit_with_a_mask_where_they_can,
-        providers_give_vectors, the_next_provider_answers_for_the_same_model, the_hub_is_asked_once_for_a_while,
+        providers_give_vectors, the_next_provider_answers_for_the_same_model,
         results_are_fetched_from_known_places_only, jobs_that_never_end_or_fail_are_told;
     faults: broken_answers_go_to_the_next_model, broken_answers_are_told, bytes_count_and_not_their_label, bodies_without_end_are_cut_off;
     pictures: masks_say_what_is_painted, strength_goes_without_a_mask, turned_pictures_are_set_upright,
@@ -83,4 +84,10 @@ const UPSTREAM: &[Case] = cases! {
         recordings_become_text_in_every_form;
     streams: events_come_as_the_model_speaks, every_dialect_ends_well, another_model_is_asked_until_something_is_said,
         what_breaks_off_is_never_done, the_first_token_has_a_deadline, silence_is_kept_alive, who_leaves_is_not_served;
+};
+
+/// What is learnt from one request and used in the next.
+const LASTING: &[Case] = cases! {
+    patience: who_fails_again_and_again_is_left_alone, a_storm_of_limits_stays_a_limit;
+    routed: the_hub_is_asked_once_for_a_while;
 };

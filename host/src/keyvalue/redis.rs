@@ -262,7 +262,7 @@ impl Worker {
     }
 
     async fn make_even(&mut self, up: &mut MultiplexedConnection) -> redis::RedisResult<u64> {
-        let mark = format!("hybrid:{MARK}");
+        let mark = format!("hybrid-ai:{MARK}");
         let was_there: bool = redis::cmd("EXISTS").arg(&mark).query_async(up).await?;
         let mut pipe = redis::pipe();
         let mut restored = 0;
@@ -295,7 +295,7 @@ impl Worker {
     }
 
     fn name(&self, store: usize, key: &str) -> String {
-        format!("hybrid:{}:{key}", self.stores[store].name)
+        format!("hybrid-ai:{}:{key}", self.stores[store].name)
     }
 
     /// One pipeline for all that is asked. Increments of one key go as one; each gets the total as of its own turn.

@@ -15,7 +15,7 @@ pub(super) struct Clause {
 pub(super) fn clauses(tokens: Vec<Token>, masked: bool) -> Result<Vec<Clause>, Misunderstood> {
     let mut clauses = vec![Clause::default()];
     let mut tokens = things_under_the_mask(tokens, masked).into_iter().peekable();
-    let mut adding = false;
+    let (mut adding, mut article) = (false, false);
     while let Some(mut token) = tokens.next() {
         let clause = clauses.last_mut().expect("there is one from the beginning");
         // "add a rose" asks for a flower; "add a rose tint" and "add more rose" do not.
@@ -25,9 +25,12 @@ pub(super) fn clauses(tokens: Vec<Token>, masked: bool) -> Result<Vec<Clause>, M
             adding && token.word != Word::And
         };
         let noun = tokens.peek().is_some_and(|next| matches!(next.word, Word::ColourNoun | Word::Colour(_)));
-        if adding && !noun && matches!(token.word, Word::Colour(_)) && !clause.holds(|word| word == Word::More) {
+        let wanted = adding && !clause.holds(|word| word == Word::More);
+        // "a rose" is one too.
+        if (wanted || article) && !noun && matches!(token.word, Word::Colour(_)) {
             token.word = Word::Unknown;
         }
+        article = matches!(token.text.as_str(), "a" | "an");
         match token.word {
             Word::Filler | Word::The | Word::Add => continue,
             Word::And => {

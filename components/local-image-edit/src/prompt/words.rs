@@ -430,6 +430,10 @@ impl Vocabulary {
             if !does || known.contains(' ') || known.len() < 5 || known.as_bytes()[0] != text.as_bytes()[0] {
                 continue;
             }
+            // Another letter in a word of five makes another word: a shark is not sharp.
+            if length == 5 && known.len() == 5 && !is_anagram(known, text) {
+                continue;
+            }
             let far = distance(known, text);
             match best {
                 _ if far > most => {}
@@ -472,6 +476,16 @@ fn stems(text: &str) -> impl Iterator<Item = String> {
         }
     }
     stems.into_iter()
+}
+
+/// The same letters, in whichever order.
+fn is_anagram(one: &str, other: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.sort_unstable();
+        bytes
+    };
+    sorted(one) == sorted(other)
 }
 
 /// Letters to put in, take out, change or swap with their neighbour.

@@ -72,7 +72,8 @@ mod tests {
         let offer: Value = serde_json::from_slice(&offer()).expect("JSON");
         for capability in ["llm", "embedding", "image", "image_edit", "tts", "stt"] {
             let models = offer["capabilities"][capability]["models"].as_array().expect("models");
-            assert!(models.iter().any(|model| model["placeholder"] == true && model["state"] == "served"));
+            let inside = |model: &Value| model["id"].as_str().is_some_and(|id| id.starts_with("local/"));
+            assert!(models.iter().any(|model| inside(model) && model["state"] == "served"), "{capability}");
             assert!(models.iter().all(|model| model["state"].is_string()), "{capability}");
         }
     }
