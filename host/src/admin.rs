@@ -109,7 +109,7 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
         "/readyz" => return text(StatusCode::OK, "ready\n"),
         _ => {}
     }
-    if let Err(refusal) = admit(&desk.told, &request) {
+    if let Some(refusal) = turned_away(&desk.told, &request) {
         return refusal;
     }
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
@@ -145,26 +145,22 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
 /// With a token set, the token. Without one the address is on loopback, where the danger is a web page in the operator's
 /// browser: it cannot help sending `origin` with what it posts, and a name of its own as `host` where it had that name
 /// lead here.
-fn admit(told: &Told, request: &Request<Incoming>) -> Result<(), Answer> {
+fn turned_away(told: &Told, request: &Request<Incoming>) -> Option<Answer> {
     let given = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if let Some(token) = &told.token {
         let theirs = given(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        return if same(theirs.as_bytes(), token.as_bytes()) {
-            Ok(())
-        } else {
+        return (!same(theirs.as_bytes(), token.as_bytes())).then(|| {
             let mut answer = refused(StatusCode::UNAUTHORIZED, "unauthorized", "the admin token is missing or wrong");
             answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            Err(answer)
-        };
+            answer
+        });
     }
     let host = given(header::HOST).unwrap_or_default();
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host).trim_matches(['[', ']']);
     let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    if here && !request.headers().contains_key(header::ORIGIN) {
-        Ok(())
-    } else {
-        Err(refused(StatusCode::FORBIDDEN, "forbidden", "not from a web page; set an admin token to allow it"))
-    }
+    let welcome = here && !request.headers().contains_key(header::ORIGIN);
+    (!welcome)
+        .then(|| refused(StatusCode::FORBIDDEN, "forbidden", "not from a web page; set an admin token to allow it"))
 }
 
 /// In a time that does not tell how much of it was right.

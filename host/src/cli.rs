@@ -167,9 +167,9 @@ pub fn component(ask: &Ask) -> Result<()> {
         ["list"] => {
             let answer = door.call(Method::GET, "/components", Bytes::new(), None)?;
             if ask.json {
-                println!("{answer:#}")
+                println!("{answer:#}");
             } else {
-                print!("{}", table(&answer))
+                print!("{}", table(&answer));
             }
             Ok(())
         }

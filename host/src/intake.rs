@@ -67,6 +67,7 @@ impl Check {
         matches!(self, Check::Size | Check::Trust | Check::Shape | Check::Compile | Check::Start | Check::Smoke)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "an error ends here")]
     pub fn refuses(self, reason: impl ToString) -> Refused {
         Refused { check: self, reason: reason.to_string() }
     }

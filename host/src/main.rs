@@ -77,7 +77,7 @@ async fn serve(config: Config, arguments: Serve) -> Result<()> {
     let (mut admin, mut _changes) = (None, None);
     if let Some(dir) = watched {
         say_who_may_come_in(&registry).await;
-        let swaps = Swaps::start(Arc::clone(&registry), Some(dir.clone()))?;
+        let swaps = Swaps::start(&registry, Some(dir.clone()))?;
         admin = Admin::bind(Arc::clone(&registry), swaps.clone(), stop.clone()).await?;
         // Without a configuration there may still be a model table.
         let file = overrides.file.clone().unwrap_or_else(|| registry.config().models_file.clone());

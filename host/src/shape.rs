@@ -66,10 +66,8 @@ pub fn check(bytes: &[u8], memory_bytes: u64) -> Result<(), Misshapen> {
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|error| Misshapen::Broken(error.message().to_owned()))?;
         match &payload {
-            Payload::Version { encoding, .. } if std::mem::take(&mut first) => {
-                if *encoding == Encoding::Module {
-                    return Err(Misshapen::CoreModule);
-                }
+            Payload::Version { encoding, .. } if std::mem::take(&mut first) && *encoding == Encoding::Module => {
+                return Err(Misshapen::CoreModule);
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
                 depth += 1;

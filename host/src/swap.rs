@@ -138,21 +138,21 @@ struct Waiting {
 
 impl Swaps {
     /// Starts the threads that work changes off. `folder` is where accepted components are kept.
-    pub fn start(registry: Arc<Registry>, folder: Option<PathBuf>) -> Result<Self> {
+    pub fn start(registry: &Arc<Registry>, folder: Option<PathBuf>) -> Result<Self> {
         let queue: Arc<Queue> = Arc::default();
         let swaps = Self(Arc::new(Entrance(Arc::clone(&queue))));
         let mut pipeline = Pipeline {
             queue,
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
             versions: registry.config().data_dir.join("versions"),
-            registry: Arc::clone(&registry),
+            registry: Arc::clone(registry),
             folder,
             refused: HashMap::new(),
             held: BTreeMap::new(),
             history: BTreeMap::new(),
         };
         std::thread::Builder::new().name("swap".into()).spawn(move || pipeline.run())?;
-        let (registry, handle) = (Arc::downgrade(&registry), swaps.downgrade());
+        let (registry, handle) = (Arc::downgrade(registry), swaps.downgrade());
         std::thread::Builder::new().name("drain".into()).spawn(move || watch(&registry, &handle))?;
         Ok(swaps)
     }

@@ -71,9 +71,9 @@ pub(crate) fn blend(old: &mut [u8], new: &[u8], channels: usize, strength: u32, 
     };
     let Some(plane) = plane else {
         if strength >= 256 {
-            old.copy_from_slice(new)
+            old.copy_from_slice(new);
         } else {
-            mix(old, new, strength)
+            mix(old, new, strength);
         }
         return;
     };

@@ -122,10 +122,10 @@ fn complete(whole: &mut Window, chance: &mut Chance) {
         }
         let pixels = level.colours.len();
         let (rounds, searches) = match matches.targets.len() {
-            ..4_000 => (6, 4),
-            ..20_000 => (4, 3),
-            ..80_000 => (2, 2),
-            ..400_000 => (1, 2),
+            0..4_000 => (6, 4),
+            4_000..20_000 => (4, 3),
+            20_000..80_000 => (2, 2),
+            80_000..400_000 => (1, 2),
             _ => (1, 1),
         };
         if pixels <= MAX_PIXELS || coarse.is_none() {

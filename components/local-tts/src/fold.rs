@@ -51,7 +51,7 @@ pub(crate) fn fold(text: &str) -> Result<String, Foreign> {
     let mut before = ' ';
     for letter in plain.chars() {
         let own = letter.is_ascii() || !(letter.is_alphabetic() || letter.is_numeric());
-        let sign = find_sign(SIGNS, letter).is_some() && !(before.is_alphabetic() && !before.is_ascii());
+        let sign = find_sign(SIGNS, letter).is_some() && (before.is_ascii() || !before.is_alphabetic());
         if !own && !sign {
             return Err(Foreign(script(letter)));
         }

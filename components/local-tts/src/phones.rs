@@ -37,7 +37,7 @@ pub(crate) struct Noise {
     pub(crate) bands: [f32; 7],
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Phone {
     pub(crate) symbol: char,
     pub(crate) kind: Kind,

@@ -292,7 +292,8 @@ impl Reader {
         if is_capitals(stem) && !self.shouted || is_unsayable(stem) {
             let read =
                 WORDS_IN_CAPITALS.contains(&stem) || stem.len() > 3 && !SPELLED.contains(&stem) && !is_unsayable(stem);
-            if !read && !(stem.len() < 4 && COMMON_SHORT.contains(&small.as_str())) {
+            let is_word = read || stem.len() < 4 && COMMON_SHORT.contains(&small.as_str());
+            if !is_word {
                 return self.items.push(Item::Letters(stem.to_ascii_lowercase(), plural));
             }
             if stem.len() > 1 && !WORDS_IN_CAPITALS.contains(&stem) && is_capitals(stem) {
@@ -316,9 +317,9 @@ impl Reader {
                 part if part.len() < 3 && !part.is_empty() && !COMMON_SHORT.contains(&part) => {
                     let spelled = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphabetic());
                     if spelled(part) {
-                        self.items.push(Item::Letters(part.to_lowercase(), false))
+                        self.items.push(Item::Letters(part.to_lowercase(), false));
                     } else {
-                        self.piece(part)
+                        self.piece(part);
                     }
                 }
                 part => self.piece(part),

@@ -138,8 +138,8 @@ impl Synth {
         for at in 0..3 {
             self.low[at].set(frame.formants[at], frame.bandwidths[at]);
         }
-        for at in 0..2 {
-            self.noise[at].set_peak(frame.formants[at + 1], NOISE_LOW[at]);
+        for (at, low) in NOISE_LOW.into_iter().enumerate() {
+            self.noise[at].set_peak(frame.formants[at + 1], low);
         }
         self.nasal_zero.set(NASAL + frame.nasal * (NASAL_ZERO - NASAL), NASAL_WIDTH);
         let tilt = falling(self.throat.tilt + frame.tilt);

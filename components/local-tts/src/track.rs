@@ -77,12 +77,11 @@ fn smooth(share: f32) -> f32 {
 }
 
 fn smoothed(frames: &mut [Frame]) {
-    let sharp: Vec<([f32; 3], [f32; 3], f32)> =
-        frames.iter().map(|frame| (frame.formants, frame.bandwidths, frame.nasal)).collect();
+    type Sharp = ([f32; 3], [f32; 3], f32);
+    let sharp: Vec<Sharp> = frames.iter().map(|frame| (frame.formants, frame.bandwidths, frame.nasal)).collect();
     for (index, frame) in frames.iter_mut().enumerate() {
         let window = &sharp[index.saturating_sub(SLUGGISH)..(index + SLUGGISH + 1).min(sharp.len())];
-        let mean =
-            |of: &dyn Fn(&([f32; 3], [f32; 3], f32)) -> f32| window.iter().map(of).sum::<f32>() / window.len() as f32;
+        let mean = |of: &dyn Fn(&Sharp) -> f32| window.iter().map(of).sum::<f32>() / window.len() as f32;
         frame.formants = std::array::from_fn(|at| mean(&|it| it.0[at]));
         frame.bandwidths = std::array::from_fn(|at| mean(&|it| it.1[at]));
         frame.nasal = mean(&|it| it.2);

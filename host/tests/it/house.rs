@@ -168,7 +168,7 @@ impl House {
 
     async fn run(registry: Arc<Registry>, folder: Option<&Path>, server: Server) -> Self {
         let ours = folder.is_some();
-        let swaps = Swaps::start(Arc::clone(&registry), folder.map(Path::to_owned)).expect("threads");
+        let swaps = Swaps::start(&registry, folder.map(Path::to_owned)).expect("threads");
         let base = format!("http://{}", server.address().expect("an address"));
         let stop = Stop::default();
         let mut admin = String::new();

@@ -27,7 +27,7 @@ impl Redis {
     }
 
     fn run(port: u16, folder: &Folder) -> Child {
-        let process = Command::new("redis-server")
+        let mut process = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()])
             .current_dir(folder.path())
             .stdout(Stdio::null())
@@ -39,6 +39,8 @@ impl Redis {
             }
             std::thread::sleep(Duration::from_millis(25));
         }
+        process.kill().expect("it runs");
+        process.wait().expect("it ends");
         panic!("Redis does not listen");
     }
 

@@ -403,7 +403,7 @@ mod tests {
         assert_eq!(asked_when(&chain, Some("b/two"), Fallback::Chain, &unset), ["b/two", "local/two"]);
         // The same model as one that failed may answer for it; another one, or a stand-in, where that is allowed.
         assert_eq!(asked_when(&chain, None, Fallback::Chain, &down), ["a/one", "b/two", "local/two"]);
-        let only = Chain { models: vec!["a/one".into()], ..chain.clone() };
+        let only = Chain { models: vec!["a/one".into()], ..chain };
         assert_eq!(asked_when(&only, None, Fallback::Chain, &down), ["a/one"]);
         let generous = Chain { after_failure: AfterFailure::Models, ..only.clone() };
         assert_eq!(asked_when(&generous, None, Fallback::Chain, &down), ["a/one", "local/real"]);

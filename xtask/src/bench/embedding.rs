@@ -52,7 +52,7 @@ pub(super) fn run(host: &Path) -> anyhow::Result<()> {
         let (fresh, kept) = (fresh?, kept?);
         match native.get(&tokens) {
             Some(native) => {
-                println!("{tokens:<8} {fresh:>16.2} {kept:>16.2} {native:>12.2}   {:>6.2} x", kept / native)
+                println!("{tokens:<8} {fresh:>16.2} {kept:>16.2} {native:>12.2}   {:>6.2} x", kept / native);
             }
             None => println!("{tokens:<8} {fresh:>16.2} {kept:>16.2} {:>12}", "-"),
         }

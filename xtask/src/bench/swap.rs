@@ -92,9 +92,8 @@ async fn measure(folder: &Path, swaps: usize) -> anyhow::Result<()> {
     .await?;
     report("while swapping", &busy);
     println!("{:.1} swaps/s", swaps as f64 / began.elapsed().as_secs_f64());
-    let failed = busy.failed.lock().expect("nobody panics holding it");
+    let failed = std::mem::take(&mut *busy.failed.lock().expect("nobody panics holding it"));
     ensure!(failed.is_empty(), "{} requests failed, the first: {}", failed.len(), failed[0]);
-    drop(failed);
 
     println!("\nwhat swaps leave behind, {KNOWN} versions in turn");
     println!("{:>8} {:>10} {:>14} {:>12}", "swaps", "RSS MB", "descriptors", "code maps");
