@@ -14,7 +14,8 @@ pub fn check(address: SocketAddr) -> Result<()> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("calling {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let request = format!("GET /health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     // The head says it; a body of any size is not worth waiting for.
     stream.take(1024).read_to_end(&mut answer).context("waiting for the answer")?;
@@ -43,7 +44,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("a caller");
-            let mut request = [0; 64];
+            let mut request = [0; 1024];
             let _ = stream.read(&mut request).expect("a request");
             stream.write_all(head.as_bytes()).expect("an answer");
         });
