@@ -72,7 +72,7 @@ export async function pictures(w) {
     await stroke(w, [0.25, 0.5], [0.75, 0.5], 30);
     await page.getByRole('radio', {name: 'Eraser'}).click();
     await stroke(w, [0.5, 0.3], [0.5, 0.7]);
-    await field('What shall be there?').fill('A red balloon');
+    await field('What shall be there?').fill(w.hasUpstream ? 'A red balloon' : 'Make it red');
     await page.getByTestId('edit').click();
     await see('Go on with this');
     const {image, mask} = state.lastEdit;
@@ -97,7 +97,7 @@ export async function pictures(w) {
     const before = await page.getByTestId('mask-board').locator('img').getAttribute('src');
     await button('Go on with this').click();
     await page.waitForFunction((before) => document.querySelector('[data-testid="mask-board"] img')?.getAttribute('src') !== before, before);
-    await field('What shall be there?').fill('A blue balloon');
+    await field('What shall be there?').fill(w.hasUpstream ? 'A blue balloon' : 'Make it blue');
     await page.getByTestId('edit').click();
     await w.watcher.until(() => w.posts('/edit-image').length > count, 'no second edit');
     await see('Go on with this');
@@ -153,7 +153,7 @@ export async function pictures(w) {
     await button('Use in editor').click();
     await page.getByTestId('mask-board').waitFor();
     await page.getByRole('radio', {name: 'The whole picture'}).click();
-    await field('What shall be there?').fill('As a drawing');
+    await field('What shall be there?').fill(w.hasUpstream ? 'As a drawing' : 'Turn it into a sketch');
     const count = w.posts('/edit-image').length;
     await page.getByTestId('edit').click();
     await w.watcher.until(() => w.posts('/edit-image').length > count, 'nothing was sent');
