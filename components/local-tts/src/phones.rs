@@ -1,7 +1,7 @@
 //! The sounds of American English: what they are like in the mouth, and where their formants lie for a grown man.
 //!
-//! Formants and bandwidths after Klatt 1980 (tables II and III), durations after Klatt 1979, both smoothed by ear of a
-//! recogniser.
+//! Formants and bandwidths after Klatt 1980 (tables II and III), durations after Klatt 1979; bandwidths, tilt
+//! and the voices were then tuned until an offline recogniser understood more of them.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
