@@ -1,10 +1,10 @@
 //! Notices files that are put into place: renamed there, or closed after writing. What is still being written is never
 //! read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 
@@ -45,16 +45,40 @@ pub fn start(registry: &Arc<Registry>, swaps: &Swaps, folder: PathBuf, file: Opt
     let watched = Eyes::open(&folder).with_context(|| format!("watching {}", folder.display()))?;
     let (registry, swaps) = (Arc::downgrade(registry), swaps.downgrade());
     std::thread::Builder::new().name("watch".into()).spawn(move || {
-        let look_at = |seen: Option<&BTreeSet<PathBuf>>| {
+        let look_at = |is_seen: &dyn Fn(&Path) -> bool| {
             let (Some(registry), Some(swaps)) = (registry.upgrade(), swaps.upgrade()) else { return false };
-            look(&registry, &swaps, &folder, seen);
+            look(&registry, &swaps, &folder, is_seen);
             true
         };
         // What changed between the start's reading and now.
-        look_at(None);
-        watched.each(&folder, |seen| look_at(seen.as_ref()));
+        let unsettled = unsettled(&folder);
+        look_at(&|file| !unsettled.contains(file));
+        watched.each(&folder, |seen| look_at(&|file| seen.as_ref().is_none_or(|seen| seen.contains(file))));
     })?;
     Ok(())
+}
+
+/// The files that somebody is writing at this moment; they are told of again when they are closed.
+fn unsettled(folder: &Path) -> BTreeSet<PathBuf> {
+    let before = sight(folder);
+    let is_young = |(_, modified): &(u64, SystemTime)| modified.elapsed().is_ok_and(|age| age < AGAIN);
+    if !before.values().any(is_young) {
+        return BTreeSet::new();
+    }
+    std::thread::sleep(AGAIN);
+    let after = sight(folder);
+    after.into_iter().filter(|(name, now)| before.get(name) != Some(now)).map(|(name, _)| name).collect()
+}
+
+/// The names in a folder, each with its length and the time of its last change.
+fn sight(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let metadata = entry.metadata().ok()?;
+            Some((PathBuf::from(entry.file_name()), (metadata.len(), metadata.modified().ok()?)))
+        })
+        .collect()
 }
 
 fn reconfigure(swaps: &Swaps, reread: &Reread) {
@@ -71,16 +95,12 @@ fn reconfigure(swaps: &Swaps, reread: &Reread) {
     }
 }
 
-/// Hands in what is other than in service: of the files seen, or of all.
-fn look(registry: &Registry, swaps: &Swaps, folder: &Path, seen: Option<&BTreeSet<PathBuf>>) {
+/// Hands in what is other than in service, of the files that are seen.
+fn look(registry: &Registry, swaps: &Swaps, folder: &Path, is_seen: &dyn Fn(&Path) -> bool) {
     let Ok(files) = registry::files(folder) else { return };
     // A signature that comes is a reason to look at its component again.
-    let is_seen = |name: &str| {
-        seen.is_none_or(|seen| {
-            seen.contains(Path::new(&format!("{name}.wasm")))
-                || seen.contains(Path::new(&format!("{name}.wasm.minisig")))
-        })
-    };
+    let is_seen =
+        |name: &str| is_seen(Path::new(&format!("{name}.wasm"))) || is_seen(Path::new(&format!("{name}.wasm.minisig")));
     let config = registry.config();
     for (name, file) in files.iter().filter(|(name, _)| is_seen(name)) {
         let bytes = match crate::intake::read(file, &config) {
@@ -195,9 +215,10 @@ use elsewhere::Eyes;
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
-    use std::time::SystemTime;
+
+    use super::sight;
 
     /// Looks again and again; a change counts once two looks agree, so that what is being written is left alone.
     pub struct Eyes;
@@ -222,15 +243,5 @@ mod elsewhere {
                 before = now;
             }
         }
-    }
-
-    fn sight(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
-        let entries = folder.read_dir().into_iter().flatten().flatten();
-        entries
-            .filter_map(|entry| {
-                let metadata = entry.metadata().ok()?;
-                Some((entry.path(), (metadata.len(), metadata.modified().ok()?)))
-            })
-            .collect()
     }
 }

@@ -271,18 +271,18 @@ async fn a_compile_bomb_costs_its_time_and_nothing_else() {
     std::fs::copy(probe(), folder.path().join("one.wasm")).expect("a copy");
     // So that the probe itself is compiled already.
     drop(House::of(folder.path(), &one_probe("")).await);
-    let house = House::of(folder.path(), &one_probe("[limits]\ncompile_ms = 1000\n")).await;
-    // Every function is small; together they are minutes of work.
-    let body = "local.get 0 local.get 0 i32.mul local.tee 0 drop ".repeat(400);
-    let bomb = around(&format!("(func (param i32) {body})").repeat(4000));
+    let house = House::of(folder.path(), &one_probe("[limits]\ncompile_ms = 250\n")).await;
+    // Every function is small; together they are seconds of work on any machine, and none of it can be left out.
+    let body = "local.get 0 local.get 0 i32.load i32.mul local.set 0 ".repeat(400);
+    let function = format!("(func (param i32) (result i32) {body} local.get 0)");
+    let bomb = around(&format!("(memory 1) {}", function.repeat(4000)));
     let started = std::time::Instant::now();
     let answer = house.ask("PUT", "/components/bomb", bomb).await;
     assert_eq!(answer.json()["details"]["check"], "compile", "{}", answer.text());
     assert!(answer.text().contains("limits.compile_ms"), "{}", answer.text());
     assert!(started.elapsed() < std::time::Duration::from_secs(30));
     let memory = House::of(folder.path(), &one_probe("[limits]\ncompile_memory_bytes = 33554432\n")).await;
-    let answer =
-        memory.ask("PUT", "/components/bomb", around(&format!("(func (param i32) {body})").repeat(2000))).await;
+    let answer = memory.ask("PUT", "/components/bomb", around(&format!("(memory 1) {}", function.repeat(2000)))).await;
     assert_eq!(answer.json()["details"]["check"], "compile", "{}", answer.text());
     assert!(answer.text().contains("limits.compile_memory_bytes"), "{}", answer.text());
     assert_eq!(memory.get("/hello").await.text(), "hello");
