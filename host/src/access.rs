@@ -30,8 +30,6 @@ pub struct Access {
     status: Option<StatusCode>,
     size_bytes: u64,
     written: bool,
-    /// What the client expects the host's own words in.
-    pub form: Option<Arc<Form>>,
 }
 
 /// A path longer than any of ours is somebody's probe.
@@ -64,8 +62,12 @@ impl Access {
             status: None,
             size_bytes: 0,
             written: false,
-            form: None,
         }
+    }
+
+    /// What the client expects the host's own words in.
+    pub fn form(&self) -> Option<Arc<Form>> {
+        self.generation.config.form(self.uri.path())
     }
 
     pub fn status(&mut self, status: StatusCode) {

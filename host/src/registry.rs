@@ -270,12 +270,8 @@ impl Registry {
     pub fn give_back(&self, worker: Worker) {
         let Worker { store, entry, served, lane, generation } = worker;
         let limits = &generation.config.limits;
-        // What a component's own file brought, weights above all, is mapped from it, and takes up nothing by itself.
-        let live = store.data().live.iter().zip(&generation.snapshot.members);
-        let mapped: u64 = live.filter(|(live, _)| live.is_some()).map(|(_, member)| member.loaded.size_bytes).sum();
-        let grown = (store.data().memory.bytes as u64).saturating_sub(mapped);
         let spent = served >= limits.requests_per_instance
-            || grown > limits.kept_memory_bytes as u64
+            || has_grown(&store, &generation, limits.kept_memory_bytes)
             || store.data().is_for_one_request();
         if spent || generation.retired.load(Ordering::Acquire) {
             return;
@@ -286,6 +282,18 @@ impl Registry {
             generation.retire();
         }
     }
+}
+
+/// Whether the memories in a store have grown past what is kept. What a component's own file brought, weights above all,
+/// is mapped from it, and takes up nothing by itself.
+fn has_grown(store: &Store<State>, generation: &Generation, kept: usize) -> bool {
+    let state = store.data();
+    if state.memory.bytes <= kept {
+        return false;
+    }
+    let live = state.live.iter().zip(&generation.snapshot.members);
+    let mapped: u64 = live.filter(|(live, _)| live.is_some()).map(|(_, member)| member.loaded.size_bytes).sum();
+    (state.memory.bytes as u64).saturating_sub(mapped) > kept as u64
 }
 
 impl Generation {

@@ -144,7 +144,6 @@ pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>
         None => desk.registry.pick(request.headers(), &client),
     };
     let mut access = Access::new(&desk, &generation, started, &request, &client, &id);
-    access.form = generation.config.form(request.uri().path());
     if let Some(pages) = &desk.pages
         && Pages::concerns(request.uri().path())
         && let Some(mut answer) = pages.answer(&request, &id).await
@@ -162,7 +161,7 @@ pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>
 
 fn refused(refusal: &Refusal, id: &HeaderValue, access: Access) -> Response<Answer> {
     let mut answer = refusal.answer(id);
-    if let Some(form) = &access.form {
+    if let Some(form) = access.form() {
         *answer.body_mut() = form.body(refusal);
     }
     told(answer, access)

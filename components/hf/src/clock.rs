@@ -17,21 +17,32 @@ impl Deadline {
     }
 
     pub(crate) fn left(self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(monotonic_clock::now()))
+        self.left_at(monotonic_clock::now())
     }
+
+    /// As `left`, at a moment of `moment`: every look at the clock is a call into the runtime.
+    pub(crate) fn left_at(self, moment: u64) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(moment))
+    }
+}
+
+/// Now, for `left_at` and `within`.
+pub(crate) fn moment() -> u64 {
+    monotonic_clock::now()
 }
 
 pub(crate) async fn sleep(time: Duration) {
     monotonic_clock::wait_for(nanos(time)).await;
 }
 
-/// What `work` gives, or none when it takes longer than `time`; it is dropped then, and with it what it waits for.
+/// What `work` gives, or none when it takes longer than `time` from `moment` on; it is dropped then, and with it what it
+/// waits for.
 ///
 /// A timer is a call into the runtime, and taking one back makes it switch stacks: a tenth of a quick request. Where the
 /// runtime itself ends a connection that is silent for `time` (`watched`), there is none until a sixteenth of the time has
 /// passed.
-pub(crate) async fn within<T>(time: Duration, watched: bool, work: impl Future<Output = T>) -> Option<T> {
-    let deadline = Deadline::after(time);
+pub(crate) async fn within<T>(moment: u64, time: Duration, watched: bool, work: impl Future<Output = T>) -> Option<T> {
+    let deadline = Deadline(moment.saturating_add(nanos(time)));
     let mut work = pin!(work);
     let mut timer = pin!(None);
     poll_fn(|cx| {

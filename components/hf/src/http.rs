@@ -10,7 +10,7 @@ use hybrid_guest::types::{Error, Reason};
 use spin_sdk::wasip3::http::client;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request as Outgoing, RequestOptions, Scheme};
 use spin_sdk::wasip3::{wit_future, wit_stream};
-use spin_sdk::wit_bindgen::{StreamReader, StreamWriter};
+use spin_sdk::wit_bindgen::{FutureWriter, StreamReader, StreamWriter};
 
 use crate::body::Body;
 use crate::clock::{self, Deadline};
@@ -94,8 +94,9 @@ async fn over<'a>(call: &Call<'a>, read: &Read<'a>) -> Result<(u32, usize), Erro
             Err(reason) => reason,
             Ok(request) => match tries(call, upstream, &request, read).await {
                 Ok(made) => {
-                    health::note(breaker, &key, None, time, clock::millis());
-                    health::tell(call.task.capability(), call.model, None, None, clock::millis());
+                    let now = clock::millis();
+                    health::note(breaker, &key, None, time, now);
+                    health::tell(call.task.capability(), call.model, None, None, now);
                     return Ok((attempts + made, index));
                 }
                 Err(Error { reason, attempts: made }) => {
@@ -136,7 +137,8 @@ async fn tries<'a>(call: &Call<'a>, upstream: &'a Upstream, request: &Request, r
     let mut attempts = 0;
     let mut hold = false;
     loop {
-        let left = patience.deadline.left();
+        let moment = clock::moment();
+        let left = patience.deadline.left_at(moment);
         let own = config.table.number(call.model, "attempt_timeout_ms").map(Duration::from_millis);
         // Who queues a job is asked often, and each time answers soon.
         let longest = if upstream.wire.queues() { left } else { own.unwrap_or(config.attempt_timeout) };
@@ -147,8 +149,8 @@ async fn tries<'a>(call: &Call<'a>, upstream: &'a Upstream, request: &Request, r
         attempts += 1;
         let send = || attempt(config, upstream, call.model, request, hold, time, read);
         let outcome = match patience.hedge.filter(|hedge| *hedge < time) {
-            None => clock::within(time, config.watched, send()).await,
-            Some(hedge) => clock::within(time, false, hedged(hedge, send, &mut attempts)).await,
+            None => clock::within(moment, time, config.watched, send()).await,
+            Some(hedge) => clock::within(moment, time, false, hedged(hedge, send, &mut attempts)).await,
         };
         let mut fault = match outcome {
             Some(Ok(())) => return Ok(attempts),
@@ -178,7 +180,7 @@ async fn hedged<F: Future<Output = Result<(), Fault>>>(
     attempts: &mut u32,
 ) -> Result<(), Fault> {
     let mut first = pin!(send());
-    if let Some(done) = clock::within(after, false, first.as_mut()).await {
+    if let Some(done) = clock::within(clock::moment(), after, false, first.as_mut()).await {
         return done;
     }
     *attempts += 1;
@@ -216,14 +218,14 @@ async fn attempt<'a>(
     };
     let (contents, reader) = wit_stream::new();
     let key = Key::Ours(upstream.authorization.as_deref());
-    let outgoing = outgoing(config, key, &upstream.base, &path, Some((request, hold, reader)), time)?;
+    let (outgoing, trailers) = outgoing(config, key, &upstream.base, &path, Some((request, hold, reader)), time)?;
     let answer = async {
         let response = client::send(outgoing).await.map_err(|code| transport(&code))?;
         let (head, incoming) = Incoming::open(response);
         let (head, incoming) = accepted(model, head, incoming).await?;
         read(upstream, head, incoming).await
     };
-    clock::alongside(answer, send(contents, &request.body)).await
+    clock::alongside(answer, send(contents, &request.body, trailers)).await
 }
 
 /// Fetches what lies below a base.
@@ -234,7 +236,9 @@ pub(crate) async fn get(
     path: &str,
     time: Duration,
 ) -> Result<(Head, Incoming), Fault> {
-    let response = client::send(outgoing(config, key, base, path, None, time)?).await;
+    let (outgoing, trailers) = outgoing(config, key, base, path, None, time)?;
+    drop(trailers);
+    let response = client::send(outgoing).await;
     Ok(Incoming::open(response.map_err(|code| transport(&code))?))
 }
 
@@ -287,14 +291,18 @@ async fn fetch_once(config: &Config, upstream: &Upstream, mut url: String) -> Re
     Err(Fault::useless("the model's answer is moved from place to place"))
 }
 
-/// Writes piece after piece, each made when the one before has gone.
-async fn send(mut writer: StreamWriter<u8>, body: &Body) {
+/// Writes piece after piece, each made when the one before has gone. Nothing follows them, and that is said last: a write
+/// that nobody waits for yet costs an event later.
+async fn send(mut writer: StreamWriter<u8>, body: &Body, _trailers: NoTrailers) {
     for piece in body.pieces() {
         if !writer.write_all(piece.into_owned()).await.is_empty() {
             return;
         }
     }
 }
+
+/// Dropping it says that no trailers come.
+type NoTrailers = FutureWriter<Result<Option<Fields>, ErrorCode>>;
 
 #[inline(never)]
 fn outgoing(
@@ -304,7 +312,7 @@ fn outgoing(
     path: &str,
     posted: Option<(&Request, bool, StreamReader<u8>)>,
     time: Duration,
-) -> Result<Outgoing, Fault> {
+) -> Result<(Outgoing, NoTrailers), Fault> {
     let mut headers = Vec::with_capacity(8);
     headers.push(field("user-agent", "hybrid-ai"));
     match key {
@@ -332,8 +340,7 @@ fn outgoing(
         }
     };
     let headers = Fields::from_list(&headers).map_err(|_| Fault::internal("a header was refused"))?;
-    // There are no trailers: dropping the writer says so.
-    let (_, trailers) = wit_future::new(|| Ok(None));
+    let (none, trailers) = wit_future::new(|| Ok(None));
     // What the runtime holds to needs no timer here; see `clock::within` for one that does not.
     let options = RequestOptions::new();
     let _ = options.set_first_byte_timeout(Some(clock::nanos(time)));
@@ -346,7 +353,7 @@ fn outgoing(
         .and_then(|()| outgoing.set_authority(Some(&base.authority)))
         .and_then(|()| outgoing.set_path_with_query(Some(if path.is_empty() { "/" } else { path })));
     set.map_err(|()| Fault::internal("a part of the upstream's address was refused"))?;
-    Ok(outgoing)
+    Ok((outgoing, none))
 }
 
 #[inline(never)]

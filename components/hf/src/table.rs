@@ -28,33 +28,38 @@ pub(crate) enum Api {
 
 #[derive(Debug)]
 pub(crate) struct Table {
-    own: Part<String>,
-    built_in: Part<&'static str>,
+    own: Part,
+    built_in: Part,
     endpoints: Vec<Endpoint>,
     /// When a second call is sent, for vectors and for transcripts: asked for at every request.
     hedges: [Option<Duration>; 2],
 }
 
-/// One of the two tables, its groups taken apart once.
+/// One of the two tables, taken apart once: names, and what is said of each as JSON.
 #[derive(Debug)]
-struct Part<T> {
-    models: T,
-    capabilities: T,
-    hosts: T,
+struct Part {
+    models: Vec<(String, String)>,
+    capabilities: Vec<(String, String)>,
+    hosts: String,
 }
 
-impl<'a> Part<&'a str> {
-    fn of(table: &'a str) -> Part<&'a str> {
+impl Part {
+    fn of(table: &str) -> Part {
         let groups = json::members(table).unwrap_or_default();
         let group = |name: &str| json::get(&groups, name).unwrap_or_default();
-        let hosts = json::member(group("results"), "hosts").unwrap_or_default();
-        Part { models: group("models"), capabilities: group("capabilities"), hosts }
+        let each = |name: &str| {
+            let members = json::members(group(name)).unwrap_or_default();
+            members.into_iter().map(|(name, said)| (name.into_owned(), said.get().to_owned())).collect()
+        };
+        let hosts = json::member(group("results"), "hosts").unwrap_or_default().to_owned();
+        Part { models: each("models"), capabilities: each("capabilities"), hosts }
     }
+}
 
-    fn owned(&self) -> Part<String> {
-        let Part { models, capabilities, hosts } = self;
-        Part { models: (*models).to_owned(), capabilities: (*capabilities).to_owned(), hosts: (*hosts).to_owned() }
-    }
+/// What one of the two tables says of `name` under `key`.
+fn said<'a>(group: &'a [(String, String)], name: &str, key: &str) -> Option<&'a str> {
+    let (_, said) = group.iter().find(|(known, _)| known == name)?;
+    json::member(said, key)
 }
 
 impl Table {
@@ -74,7 +79,7 @@ impl Table {
             endpoints.push(Endpoint { name: name.into_owned(), base, api, authorization });
         }
         let mut table =
-            Table { own: Part::of(&own).owned(), built_in: Part::of(table::BUILT_IN), endpoints, hedges: [None; 2] };
+            Table { own: Part::of(&own), built_in: Part::of(table::BUILT_IN), endpoints, hedges: [None; 2] };
         table.hedges = ["embedding", "stt"].map(|capability| {
             let millis = table.capability(capability, "hedge_ms").and_then(|number| number.parse().ok());
             millis.filter(|millis| *millis > 0).map(Duration::from_millis)
@@ -82,14 +87,12 @@ impl Table {
         table
     }
 
-    fn model(&self, model: &str, name: &str) -> Option<&str> {
-        let at = |group| json::member(json::member(group, model)?, name);
-        at(self.own.models.as_str()).or_else(|| at(self.built_in.models))
+    fn model(&self, model: &str, key: &str) -> Option<&str> {
+        said(&self.own.models, model, key).or_else(|| said(&self.built_in.models, model, key))
     }
 
-    fn capability(&self, capability: &str, name: &str) -> Option<&str> {
-        let at = |group| json::member(json::member(group, capability)?, name);
-        at(self.own.capabilities.as_str()).or_else(|| at(self.built_in.capabilities))
+    fn capability(&self, capability: &str, key: &str) -> Option<&str> {
+        said(&self.own.capabilities, capability, key).or_else(|| said(&self.built_in.capabilities, capability, key))
     }
 
     pub(crate) fn hedge(&self, task: Task) -> Option<Duration> {
@@ -150,7 +153,7 @@ impl Table {
 
     /// Whether a result may be fetched from there.
     pub(crate) fn holds_results(&self, base: &Base) -> bool {
-        let hosts = if self.own.hosts.is_empty() { self.built_in.hosts } else { &self.own.hosts };
+        let hosts = if self.own.hosts.is_empty() { &self.built_in.hosts } else { &self.own.hosts };
         let scheme = if base.https { "https://" } else { "http://" };
         words(hosts).iter().filter_map(|host| host.strip_prefix(scheme)).any(|host| match host.strip_prefix('*') {
             Some(below) => base.authority.len() > below.len() && base.authority.ends_with(below),

@@ -223,7 +223,7 @@ impl Config {
             };
             entries.map_or(Heard::Nothing { away: false }, Heard::Entries)
         };
-        clock::within(time, self.watched, asking).await.unwrap_or(Heard::Nothing { away: true })
+        clock::within(clock::moment(), time, self.watched, asking).await.unwrap_or(Heard::Nothing { away: true })
     }
 }
 

@@ -1,9 +1,9 @@
 //! What goes back: a status, the headers in one go, and a body that may still be coming.
 
+use hybrid_guest::time;
 use hybrid_guest::types::{Served, Usage};
-use hybrid_guest::{bytes, time};
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Response};
-use spin_sdk::wasip3::wit_bindgen::{FutureReader, StreamReader};
+use spin_sdk::wasip3::wit_bindgen::{FutureReader, StreamReader, spawn};
 use spin_sdk::wasip3::{wit_future, wit_stream};
 
 use crate::input::Parameters;
@@ -143,17 +143,25 @@ impl Answer {
 
     pub(crate) fn into_response(self) -> Response {
         let fields = Fields::from_list(&self.headers).expect("our names and checked values are headers");
-        let trailers = self.trailers.unwrap_or_else(|| {
-            let (done, trailers) = wit_future::new(|| Ok(None));
-            drop(done);
-            trailers
-        });
+        let (nothing, trailers) = match self.trailers {
+            Some(trailers) => (None, trailers),
+            None => {
+                let (nothing, trailers) = wit_future::new(|| Ok(None));
+                (Some(nothing), trailers)
+            }
+        };
         let body = match self.body {
             Body::Empty => None,
             Body::Stream(stream) => Some(stream),
             Body::Bytes(bytes) => {
-                let (to, from) = wit_stream::new();
-                bytes::send(to, bytes);
+                let (mut to, from) = wit_stream::new();
+                spawn(async move {
+                    // What comes back unsent, nobody wants.
+                    to.write_all(bytes).await;
+                    drop(to);
+                    // Not before: a write that nobody waits for yet costs an event later.
+                    drop(nothing);
+                });
                 Some(from)
             }
         };
