@@ -86,11 +86,8 @@ impl Caller {
 
     /// Finds out who serves the model. `mask`: it is to be repainted by one.
     async fn find(mut self, mask: bool) -> Result<Caller, Error> {
-        self.upstreams = self
-            .config
-            .upstreams(self.task, &self.model, mask, self.patience.deadline.left())
-            .await
-            .map_err(Error::from)?;
+        self.upstreams =
+            self.config.upstreams(self.task, &self.model, mask, self.patience.deadline).await.map_err(Error::from)?;
         Ok(self)
     }
 
@@ -105,7 +102,7 @@ impl Caller {
 
     /// All of a caller's stream, within the time of the call.
     async fn take(&self, media: Media) -> Result<Chunks, Error> {
-        let bytes = clock::within(self.patience.deadline.left(), false, gather(media.body)).await;
+        let bytes = clock::within(clock::moment(), self.patience.deadline.left(), false, gather(media.body)).await;
         bytes.unwrap_or(Err(Reason::Timeout)).map_err(Error::from)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hybrid_guest::shared;
 use hybrid_guest::types::Reason;
 
-use crate::clock;
+use crate::clock::{self, Deadline};
 use crate::config::{Base, Config};
 use crate::http;
 use crate::mapping::{self, Entry};
@@ -122,7 +122,7 @@ impl Config {
         task: Task,
         model: &str,
         mask: bool,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Rc<[Upstream]>, Reason> {
         if let Some(endpoint) = self.endpoint(task, model, mask)? {
             return Ok(Rc::new([endpoint]));
@@ -141,7 +141,7 @@ impl Config {
             (None, _) => (None, i64::MAX),
             (Some(_), Some(known)) => known,
             (Some(_), None) if AWAY.get() > clock::now() => learn(model, Heard::Nothing { away: false }),
-            (Some(hub), None) => learn(model, self.look_up(hub, model, time).await),
+            (Some(hub), None) => learn(model, self.look_up(hub, model, deadline.left()).await),
         };
         let upstreams = self.routes(task, model, mask, entries.as_deref(), base);
         remember(Routes { task, model: model.to_owned(), mask, upstreams: Rc::clone(&upstreams), until });

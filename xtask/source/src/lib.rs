@@ -66,11 +66,43 @@ pub fn build(root: &Path, guests: &[Guest]) -> Result<Vec<PathBuf>> {
     for guest in guests {
         let built = target.join(WASM).join("component").join(format!("{}.wasm", guest.package.replace('-', "_")));
         let bytes = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
-        if put(&guest.file(root), &bytes)? {
+        if put(&guest.file(root), &without_names(&bytes).unwrap_or(bytes))? {
             changed.push(guest.file(root));
         }
     }
     Ok(changed)
+}
+
+/// A component without the names of its parts, a few percent of it that only people who take it apart read; the linker
+/// has no word to leave them out. None where it is not what a linker writes.
+fn without_names(component: &[u8]) -> Option<Vec<u8>> {
+    const HEAD: usize = 8;
+    const NAMES: &[u8] = b"component-name";
+    let mut kept = component.get(..HEAD)?.to_vec();
+    let mut rest = &component[HEAD..];
+    while let [id, after @ ..] = rest {
+        let (length, after) = number(after)?;
+        let content = after.get(..length)?;
+        let next = &after[length..];
+        let is_names = *id == 0 && number(content).is_some_and(|(_, name)| name.starts_with(NAMES));
+        if !is_names {
+            kept.extend_from_slice(&rest[..rest.len() - next.len()]);
+        }
+        rest = next;
+    }
+    Some(kept)
+}
+
+/// A number as Wasm writes lengths: seven bits a byte, the lowest first.
+fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0;
+    for (place, byte) in bytes.iter().enumerate().take(5) {
+        value |= usize::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return Some((value, &bytes[place + 1..]));
+        }
+    }
+    None
 }
 
 /// `cargo` as it runs us, in the project's root.
@@ -120,4 +152,21 @@ pub fn put(path: &Path, bytes: &[u8]) -> Result<bool> {
     fs::write(&unfinished, bytes).with_context(|| format!("writing {}", unfinished.display()))?;
     fs::rename(&unfinished, path).with_context(|| format!("putting {} into place", path.display()))?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_names;
+
+    #[test]
+    fn names_are_left_out_and_nothing_else() {
+        let head = *b"\0asm\x0d\0\x01\0";
+        let section = |id: u8, content: &[u8]| [&[id, content.len() as u8], content].concat();
+        let (code, other) = (section(1, b"code"), section(0, b"\x05otherstuff"));
+        let names = section(0, b"\x0ecomponent-namestuff");
+        let whole = [head.as_slice(), &code, &names, &other].concat();
+        assert_eq!(without_names(&whole), Some([head.as_slice(), &code, &other].concat()));
+        assert_eq!(without_names(&whole[..whole.len() - 1]), None);
+        assert_eq!(without_names(b"text"), None);
+    }
 }
