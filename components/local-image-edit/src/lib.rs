@@ -35,7 +35,7 @@ use bindings::exports::hybrid::inference::inference as own;
 use bindings::hybrid::inference::inference as next;
 use hybrid_guest::types::{Budget, Conversation, Error, Media, PicturePrompt, Reason, Served};
 use hybrid_guest::{bytes, settings};
-use hybrid_picture::Limits;
+use hybrid_picture::{File, Limits};
 
 const MODEL: &str = "local/classical-edit";
 
@@ -53,9 +53,9 @@ impl own::Guest for LocalImageEdit {
         }
         let until = Instant::now() + Duration::from_millis(within.timeout_ms.into());
         let too_large = |_| Reason::TooLarge(format!("pictures of at most {MAX_BYTES} bytes"));
-        let image = bytes::whole(image.body, MAX_BYTES).await.map_err(too_large)?;
+        let image = File::from(bytes::pieces(image.body, MAX_BYTES).await.map_err(too_large)?);
         let mask = match mask {
-            Some(mask) => Some(bytes::whole(mask.body, MAX_BYTES).await.map_err(too_large)?),
+            Some(mask) => Some(File::from(bytes::pieces(mask.body, MAX_BYTES).await.map_err(too_large)?)),
             None => None,
         };
         let usual = Limits::default();
@@ -63,7 +63,7 @@ impl own::Guest for LocalImageEdit {
         let edit = edit::Edit { prompt: &prompt.text, image, mask, strength, seed: prompt.seed };
         let png = edit::png(edit, &limits, || Instant::now() < until)?;
         let (to, body) = bindings::wit_stream::new();
-        bytes::send(to, png);
+        bytes::send_pieces(to, png.into_iter());
         let served = Served { model, provider: "local".to_owned(), attempts: 1, fallback_index: 0, placeholder: false };
         Ok(own::Picture { image: Media { content_type: "image/png".to_owned(), body }, served })
     }

@@ -13,28 +13,32 @@ pub struct TooLong;
 /// instance never gives back.
 pub async fn pieces(mut body: StreamReader<u8>, most: usize) -> Result<Vec<Vec<u8>>, TooLong> {
     let mut pieces = Vec::new();
-    let mut piece = Vec::with_capacity(PIECE);
     let mut length = 0;
-    loop {
-        let (result, filled) = body.read(piece).await;
-        piece = filled;
-        if let StreamResult::Complete(count) = result {
-            length += count;
-        } else {
-            break;
-        }
+    while let Some(piece) = piece(&mut body).await {
+        length += piece.len();
         if length > most {
             return Err(TooLong);
         }
-        if piece.len() == piece.capacity() {
-            pieces.push(std::mem::replace(&mut piece, Vec::with_capacity(PIECE)));
-        }
-    }
-    if !piece.is_empty() {
-        piece.shrink_to_fit();
         pieces.push(piece);
     }
     Ok(pieces)
+}
+
+/// The next piece of a body: a full one, or what there was before the end.
+pub async fn piece(body: &mut StreamReader<u8>) -> Option<Vec<u8>> {
+    let mut piece = Vec::with_capacity(PIECE);
+    loop {
+        let (result, filled) = body.read(piece).await;
+        piece = filled;
+        if !matches!(result, StreamResult::Complete(_)) {
+            break;
+        }
+        if piece.len() == piece.capacity() {
+            return Some(piece);
+        }
+    }
+    piece.shrink_to_fit();
+    (!piece.is_empty()).then_some(piece)
 }
 
 /// Reads a body into one buffer.
@@ -65,4 +69,28 @@ pub fn send_pieces(mut to: StreamWriter<u8>, pieces: impl Iterator<Item = Vec<u8
             }
         }
     });
+}
+
+/// Waits until somebody reads; false when nobody will. What is costly to make is made after this.
+pub async fn wanted(to: &mut StreamWriter<u8>) -> bool {
+    // A write of nothing is done when a reader is there.
+    let (result, _) = to.write(Vec::new()).await;
+    matches!(result, StreamResult::Complete(_))
+}
+
+/// Hands a body on as it comes, in as much memory as one piece takes.
+pub async fn relay(mut from: StreamReader<u8>, to: &mut StreamWriter<u8>, most: usize) -> Result<(), TooLong> {
+    let (mut piece, mut length) = (Vec::with_capacity(PIECE), 0);
+    loop {
+        let (result, filled) = from.read(piece).await;
+        let StreamResult::Complete(count) = result else { return Ok(()) };
+        length += count;
+        if length > most {
+            return Err(TooLong);
+        }
+        piece = to.write_all(filled).await;
+        if !piece.is_empty() {
+            return Ok(());
+        }
+    }
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 pub mod colour;
+mod file;
 mod mask;
 mod open;
 mod pixels;
@@ -16,11 +17,12 @@ mod sniff;
 mod tests;
 
 pub use answer::answer;
+pub use file::File;
 pub use image::metadata::Orientation;
 pub use mask::{Polarity, mask, whole_mask};
 pub use pixels::Pixels;
-pub use prepare::{Prepared, prepare};
-pub use read::{read, size};
+pub use prepare::{Prepared, prepare, prepared_size};
+pub use read::{read, size, size_by_head};
 pub use sniff::Kind;
 
 /// How large a picture may be, and how large a model takes one.

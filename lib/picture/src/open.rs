@@ -1,10 +1,11 @@
 use std::fmt::Display;
-use std::io::Cursor;
+use std::io::{Read, Seek, SeekFrom};
 
 use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, jpeg::JpegDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder};
 
+use crate::file::{File, Reader};
 use crate::pixels::Pixels;
 use crate::{Kind, Limits, Refused};
 
@@ -26,19 +27,37 @@ pub(crate) struct Opened<'a> {
 
 enum Source<'a> {
     // By way of `png` itself, which narrows 16-bit samples row by row; `image` would hold the picture twice as large.
-    Png(Box<png::Reader<Cursor<&'a [u8]>>>),
+    Png(Box<png::Reader<Reader<'a>>>),
     Other(Box<dyn ImageDecoder + 'a>),
 }
 
 impl<'a> Opened<'a> {
-    pub(crate) fn new(bytes: &'a [u8], limits: &Limits) -> Result<Self, Refused> {
-        let kind = Kind::of(bytes).ok_or(Refused::Unknown)?;
-        if kind == Kind::Png { Self::png(bytes, limits) } else { Self::other(kind, bytes, limits) }
+    pub(crate) fn new(file: &'a File, limits: &Limits) -> Result<Self, Refused> {
+        admitted(file)?;
+        Self::begun(file, limits)
     }
 
-    fn png(bytes: &'a [u8], limits: &Limits) -> Result<Self, Refused> {
+    /// As `new`, where the end of the file may be missing.
+    pub(crate) fn begun(file: &'a File, limits: &Limits) -> Result<Self, Refused> {
+        Self::reading(Kind::of(file.head()), file.reader(), limits)
+    }
+
+    /// As `new`; the file is gone as soon as it is not needed any more.
+    pub(crate) fn owning(file: File, limits: &Limits) -> Result<Opened<'static>, Refused> {
+        admitted(&file)?;
+        Opened::reading(Kind::of(file.head()), file.into_reader(), limits)
+    }
+
+    fn reading(kind: Option<Kind>, reader: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
+        match kind.ok_or(Refused::Unknown)? {
+            Kind::Png => Self::png(reader, limits),
+            kind => Self::other(kind, reader, limits),
+        }
+    }
+
+    fn png(file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
         let most = most_bytes(limits);
-        let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: most as usize });
+        let mut decoder = png::Decoder::new_with_limits(file, png::Limits { bytes: most as usize });
         decoder.set_ignore_text_chunk(true);
         decoder.set_ignore_iccp_chunk(true);
         decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
@@ -53,16 +72,12 @@ impl<'a> Opened<'a> {
         Ok(Opened { kind: Kind::Png, width, height, orientation, animated, source })
     }
 
-    fn other(kind: Kind, bytes: &'a [u8], limits: &Limits) -> Result<Self, Refused> {
-        if kind == Kind::Jpeg && !jpeg_is_whole(bytes) {
-            return Err(Refused::Broken("the JPEG ends too early".to_owned()));
-        }
-        let bytes = Cursor::new(bytes);
+    fn other(kind: Kind, file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
         let mut decoder: Box<dyn ImageDecoder + 'a> = match kind {
-            Kind::Jpeg => Box::new(JpegDecoder::new(bytes).map_err(broken)?),
-            Kind::WebP => Box::new(WebPDecoder::new(bytes).map_err(broken)?),
-            Kind::Gif => Box::new(GifDecoder::new(bytes).map_err(broken)?),
-            Kind::Bmp | Kind::Png => Box::new(BmpDecoder::new(bytes).map_err(broken)?),
+            Kind::Jpeg => Box::new(JpegDecoder::new(file).map_err(broken)?),
+            Kind::WebP => Box::new(WebPDecoder::new(file).map_err(broken)?),
+            Kind::Gif => Box::new(GifDecoder::new(file).map_err(broken)?),
+            Kind::Bmp | Kind::Png => Box::new(BmpDecoder::new(file).map_err(broken)?),
         };
         let (width, height) = decoder.dimensions();
         admit(width, height, limits)?;
@@ -111,6 +126,13 @@ pub(crate) fn swaps_sides(orientation: Orientation) -> bool {
     )
 }
 
+fn admitted(file: &File) -> Result<(), Refused> {
+    if Kind::of(file.head()) == Some(Kind::Jpeg) && !jpeg_is_whole(file) {
+        return Err(Refused::Broken("the JPEG ends too early".to_owned()));
+    }
+    Ok(())
+}
+
 fn admit(width: u32, height: u32, limits: &Limits) -> Result<(), Refused> {
     if width == 0 || height == 0 {
         return Err(broken("it has no pixels"));
@@ -133,19 +155,26 @@ fn broken(why: impl Display) -> Refused {
 }
 
 /// Whether the compressed data of a JPEG comes to its end marker. The decoder paints what is missing gray, without a word.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    let mut at = 2;
+fn jpeg_is_whole(file: &File) -> bool {
+    let (mut reader, mut at) = (file.reader(), 2);
+    let mut pair = move |at: u64| -> Option<[u8; 2]> {
+        let mut bytes = [0; 2];
+        reader.seek(SeekFrom::Start(at)).and_then(|_| reader.read_exact(&mut bytes)).ok().map(|()| bytes)
+    };
     // From segment to segment up to the scan: a thumbnail in the EXIF segment has an end marker of its own.
-    while let Some(&[0xff, marker]) = bytes.get(at..at + 2).and_then(|pair| pair.first_chunk::<2>()) {
+    while let Some([0xff, marker]) = pair(at) {
         match marker {
             0xff => at += 1,
             0x01 | 0xd0..=0xd8 => at += 2,
             // From behind: that is where it is.
-            0xda => return bytes[at..].windows(2).rev().any(|pair| pair == [0xff, 0xd9]),
+            0xda => {
+                let mut behind = 0;
+                return file.backwards().any(|byte| std::mem::replace(&mut behind, byte) == 0xd9 && byte == 0xff);
+            }
             0xd9 => return false,
-            _ => match bytes.get(at + 2..at + 4) {
-                Some(&[high, low]) => at += 2 + usize::from(u16::from_be_bytes([high, low])),
-                _ => return false,
+            _ => match pair(at + 2) {
+                Some(length) => at += 2 + u64::from(u16::from_be_bytes(length)),
+                None => return false,
             },
         }
     }

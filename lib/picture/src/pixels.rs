@@ -1,4 +1,4 @@
-use std::io::Cursor;
+use std::io::{self, Write};
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -139,10 +139,31 @@ impl Pixels {
 
     /// A PNG without metadata. Fast: `Balanced` takes 20 times as long for nothing on a photo.
     pub fn png(&self) -> Result<Vec<u8>, Refused> {
-        let failed = |error: png::EncodingError| Refused::Broken(format!("it cannot be written as PNG ({error})"));
-        // Half of the raw size is what a photo comes to; growing from nothing would copy it ten times.
-        let mut bytes = Cursor::new(Vec::with_capacity(self.data.len() / 2 + 1024));
-        let mut encoder = png::Encoder::new(&mut bytes, self.width, self.height);
+        Ok(self.png_pieces()?.concat())
+    }
+
+    /// As `png`, in pieces: of a large picture, one buffer that grows would be there several times.
+    pub fn png_pieces(&self) -> Result<Vec<Vec<u8>>, Refused> {
+        // What is noise gets larger by that way of packing, and is better left as it is.
+        let most = self.data.len() + 1024;
+        let packed = self.written(png::Compression::Fast, png::Filter::Adaptive, most);
+        let written = match packed {
+            Err(png::EncodingError::IoError(_)) => {
+                self.written(png::Compression::NoCompression, png::Filter::NoFilter, usize::MAX)
+            }
+            other => other,
+        };
+        written.map_err(|error| Refused::Broken(format!("it cannot be written as PNG ({error})")))
+    }
+
+    fn written(
+        &self,
+        compression: png::Compression,
+        filter: png::Filter,
+        most: usize,
+    ) -> Result<Vec<Vec<u8>>, png::EncodingError> {
+        let mut pieces = Pieces { pieces: Vec::new(), room: most };
+        let mut encoder = png::Encoder::new(&mut pieces, self.width, self.height);
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_color(match self.channels {
             1 => png::ColorType::Grayscale,
@@ -150,9 +171,41 @@ impl Pixels {
             3 => png::ColorType::Rgb,
             _ => png::ColorType::Rgba,
         });
-        encoder.set_compression(png::Compression::Fast);
-        encoder.set_filter(png::Filter::Adaptive);
-        encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.data)).map_err(failed)?;
-        Ok(bytes.into_inner())
+        encoder.set_compression(compression);
+        encoder.set_filter(filter);
+        let mut writer = encoder.write_header()?;
+        let mut pixels = writer.stream_writer_with_size(PIECE / 4)?;
+        pixels.write_all(&self.data)?;
+        pixels.finish()?;
+        writer.finish()?;
+        Ok(pieces.pieces)
+    }
+}
+
+const PIECE: usize = 256 * 1024;
+
+/// What is written, as long as there is room for it.
+struct Pieces {
+    pieces: Vec<Vec<u8>>,
+    room: usize,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.room = self.room.checked_sub(bytes.len()).ok_or(io::ErrorKind::WriteZero)?;
+        match self.pieces.last_mut() {
+            Some(piece) if piece.len() + bytes.len() <= piece.capacity() => piece.extend_from_slice(bytes),
+            _ => {
+                // Small pictures are many, and one piece.
+                let mut piece = Vec::with_capacity(bytes.len().max(if self.pieces.is_empty() { 4096 } else { PIECE }));
+                piece.extend_from_slice(bytes);
+                self.pieces.push(piece);
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -82,7 +82,7 @@ export const ar: Dictionary = {
   address: 'العنوان',
   addressHint: 'مثال: http://192.168.1.20:3000',
   token: 'مفتاح الوصول',
-  tokenHint: 'فقط إن طلبه الخادم. يبقى في التخزين الآمن لهذا الجهاز.',
+  tokenHint: 'فقط إن طلبه الخادم. يبقى على هذا الجهاز.',
   serverName: 'الاسم',
   headerName: 'الترويسة',
   headerValue: 'القيمة',

@@ -82,7 +82,7 @@ export const de: Dictionary = {
   address: 'Adresse',
   addressHint: 'Zum Beispiel http://192.168.1.20:3000',
   token: 'Zugangsschlüssel',
-  tokenHint: 'Nur wenn der Server einen verlangt. Er bleibt im sicheren Speicher dieses Geräts.',
+  tokenHint: 'Nur wenn der Server einen verlangt. Er bleibt auf diesem Gerät.',
   serverName: 'Name',
   headerName: 'Kopfzeile',
   headerValue: 'Wert',

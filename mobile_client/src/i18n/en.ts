@@ -85,7 +85,7 @@ export const en = {
   address: 'Address',
   addressHint: 'For example http://192.168.1.20:3000',
   token: 'Access key',
-  tokenHint: 'Only if the server asks for one. It stays in the secure storage of this device.',
+  tokenHint: 'Only if the server asks for one. It stays on this device.',
   serverName: 'Name',
   headerName: 'Header',
   headerValue: 'Value',

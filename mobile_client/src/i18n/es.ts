@@ -82,7 +82,7 @@ export const es: Dictionary = {
   address: 'Dirección',
   addressHint: 'Por ejemplo http://192.168.1.20:3000',
   token: 'Clave de acceso',
-  tokenHint: 'Solo si el servidor la pide. Queda en el almacén seguro de este dispositivo.',
+  tokenHint: 'Solo si el servidor la pide. Se queda en este dispositivo.',
   serverName: 'Nombre',
   headerName: 'Cabecera',
   headerValue: 'Valor',

@@ -82,7 +82,7 @@ export const fr: Dictionary = {
   address: 'Adresse',
   addressHint: 'Par exemple http://192.168.1.20:3000',
   token: 'Clé d’accès',
-  tokenHint: 'Seulement si le serveur en demande une. Elle reste dans le coffre de cet appareil.',
+  tokenHint: 'Seulement si le serveur en demande une. Elle reste sur cet appareil.',
   serverName: 'Nom',
   headerName: 'En-tête',
   headerValue: 'Valeur',

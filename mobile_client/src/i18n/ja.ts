@@ -82,7 +82,7 @@ export const ja: Dictionary = {
   address: 'アドレス',
   addressHint: '例：http://192.168.1.20:3000',
   token: 'アクセスキー',
-  tokenHint: 'サーバーが求める場合のみ。この端末の安全な場所に保存されます。',
+  tokenHint: 'サーバーが求める場合のみ。この端末にだけ保存されます。',
   serverName: '名前',
   headerName: 'ヘッダー',
   headerValue: '値',

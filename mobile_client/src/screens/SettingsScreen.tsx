@@ -14,7 +14,7 @@ import {languages} from '../i18n/languages';
 import {saveMade} from '../services/files';
 import {space} from '../theme/tokens';
 import {cacheBudgets} from '../utils/constants';
-import {formatBytes} from '../utils/helpers';
+import {apart, formatBytes, inOneLine} from '../utils/helpers';
 
 const days = [1, 7, 30, 365] as const;
 
@@ -89,7 +89,7 @@ export function SettingsScreen() {
       </Card>
 
       <Card title={t('cache')}>
-        <Words testID="cache-usage">{usage === null ? t('measuring') : t('cacheUsage', {n: usage.entries, size: formatBytes(usage.bytes), budget: formatBytes(cacheBytes)})}</Words>
+        <Words testID="cache-usage">{usage === null ? t('measuring') : t('cacheUsage', {n: usage.entries, size: apart(formatBytes(usage.bytes)), budget: apart(formatBytes(cacheBytes))})}</Words>
         <Choice
           label={t('cacheBudget')}
           value={cacheBytes}
@@ -132,7 +132,7 @@ export function SettingsScreen() {
           <View key={index} style={{gap: space.hair}}>
             <Words selectable>{`${line.method} ${line.path} → ${line.status}`}</Words>
             <Words look="small" selectable>
-              {[new Date(line.at).toLocaleTimeString(locale), `${line.durationMs} ms`, line.requestId].filter(Boolean).join(' · ')}
+              {inOneLine([new Date(line.at).toLocaleTimeString(locale), `${line.durationMs} ms`, line.requestId])}
             </Words>
           </View>
         ))}
