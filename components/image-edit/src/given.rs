@@ -26,8 +26,8 @@ pub(crate) struct Given {
 }
 
 enum Coming {
-    /// Of which this much is here.
-    Begun(Vec<Vec<u8>>, StreamReader<u8>),
+    /// Of which this much is here, and more may come.
+    Begun(Vec<u8>, StreamReader<u8>),
     Held(Rc<File>),
     /// To somebody who wanted it, and did not answer.
     Gone,
@@ -42,12 +42,18 @@ impl Given {
         limits: Limits,
         most: usize,
     ) -> Result<Given, Reason> {
-        let head: Vec<Vec<u8>> = bytes::piece(&mut image).await.into_iter().collect();
-        let told = told(&File::from(head.clone()), &limits)?;
-        let image = RefCell::new(Coming::Begun(head, image));
+        let (head, more) = bytes::piece(&mut image).await;
+        let (told, image) = if more {
+            let head = File::from(head);
+            let told = told(&head, &limits)?;
+            (told, Coming::Begun(head.into_pieces().pop().unwrap_or_default(), image))
+        } else {
+            (None, Coming::Held(Rc::new(File::from(head))))
+        };
+        let image = RefCell::new(image);
         let (size, kind) = match told {
             Some(told) => told,
-            // The end has to be seen, or somebody has put a long story before the picture.
+            // All of it is here, or somebody has put a long story before the picture.
             None => whole(&*held(&image, "image", most).await?, &limits)?,
         };
         let mask = mask.map(|mask| RefCell::new(Coming::Begun(Vec::new(), mask)));
@@ -71,11 +77,9 @@ impl Given {
         let coming = self.image.replace(Coming::Gone);
         match coming {
             Coming::Begun(head, rest) => {
-                let room = self.most.saturating_sub(head.iter().map(Vec::len).sum());
-                for piece in head {
-                    if !to.write_all(piece).await.is_empty() {
-                        return Ok(());
-                    }
+                let room = self.most.saturating_sub(head.len());
+                if !to.write_all(head).await.is_empty() {
+                    return Ok(());
                 }
                 bytes::relay(rest, &mut to, room).await.map_err(|TooLong| too_large("image", self.most))
             }
@@ -134,8 +138,9 @@ impl Given {
 async fn held(coming: &RefCell<Coming>, field: &str, most: usize) -> Result<Rc<File>, Reason> {
     let file = match coming.replace(Coming::Gone) {
         Coming::Held(file) => file,
-        Coming::Begun(mut pieces, rest) => {
-            let room = most.saturating_sub(pieces.iter().map(Vec::len).sum());
+        Coming::Begun(head, rest) => {
+            let room = most.saturating_sub(head.len());
+            let mut pieces = vec![head];
             pieces.extend(bytes::pieces(rest, room).await.map_err(|TooLong| too_large(field, most))?);
             Rc::new(File::from(pieces))
         }
@@ -147,14 +152,14 @@ async fn held(coming: &RefCell<Coming>, field: &str, most: usize) -> Result<Rc<F
 
 /// Size and kind by the first piece alone; none where that does not tell.
 fn told(head: &File, limits: &Limits) -> Result<Option<((u32, u32), &'static str)>, Reason> {
-    if head.is_empty() {
-        return Err(Reason::invalid("image", "must not be empty"));
-    }
     let size = hybrid_picture::size_by_head(head, limits);
     Ok(size.map_err(|refused| Reason::invalid("image", refused.to_string()))?.map(|size| (size, kind(head))))
 }
 
 fn whole(file: &File, limits: &Limits) -> Result<((u32, u32), &'static str), Reason> {
+    if file.is_empty() {
+        return Err(Reason::invalid("image", "must not be empty"));
+    }
     let size = hybrid_picture::size(file, limits).map_err(|refused| Reason::invalid("image", refused.to_string()))?;
     Ok((size, kind(file)))
 }
@@ -197,11 +202,18 @@ mod tests {
 
     #[test]
     fn what_is_no_picture_or_too_large_is_refused_by_its_head() {
-        let refused = |bytes: &[u8], limits: &Limits| match told(&File::from(bytes.to_vec()), limits) {
-            Err(Reason::Invalid(problems)) => problems[0].message.clone(),
+        let message = |reason: Reason| match reason {
+            Reason::Invalid(problems) => problems[0].message.clone(),
             other => panic!("{other:?}"),
         };
-        assert_eq!(refused(b"", &Limits::default()), "must not be empty");
+        let refused = |bytes: &[u8], limits: &Limits| {
+            let file = File::from(bytes.to_vec());
+            let by_head = message(told(&file, limits).expect_err("it is refused"));
+            assert_eq!(message(whole(&file, limits).expect_err("it is refused")), by_head);
+            by_head
+        };
+        let nothing = whole(&File::default(), &Limits::default()).expect_err("it is refused");
+        assert_eq!(message(nothing), "must not be empty");
         assert!(refused(b"<svg>", &Limits::default()).starts_with("is not a picture that can be read"));
         let limits = Limits { max_pixels: 0, ..Limits::default() };
         assert!(refused(&dot(), &limits).starts_with("must have at most 0 pixels"));

@@ -12,33 +12,34 @@ pub struct TooLong;
 /// Reads a body of unknown length as pieces. One growing buffer would leave its smaller selves behind in memory that an
 /// instance never gives back.
 pub async fn pieces(mut body: StreamReader<u8>, most: usize) -> Result<Vec<Vec<u8>>, TooLong> {
-    let mut pieces = Vec::new();
-    let mut length = 0;
-    while let Some(piece) = piece(&mut body).await {
-        length += piece.len();
+    let (mut pieces, mut length, mut more) = (Vec::new(), 0, true);
+    while more {
+        let next;
+        (next, more) = piece(&mut body).await;
+        length += next.len();
         if length > most {
             return Err(TooLong);
         }
-        pieces.push(piece);
+        pieces.push(next);
     }
+    pieces.retain(|piece: &Vec<u8>| !piece.is_empty());
     Ok(pieces)
 }
 
-/// The next piece of a body: a full one, or what there was before the end.
-pub async fn piece(body: &mut StreamReader<u8>) -> Option<Vec<u8>> {
+/// The next piece of a body, and whether one may come after it: after the end a body is not to be read again.
+pub async fn piece(body: &mut StreamReader<u8>) -> (Vec<u8>, bool) {
     let mut piece = Vec::with_capacity(PIECE);
     loop {
         let (result, filled) = body.read(piece).await;
         piece = filled;
         if !matches!(result, StreamResult::Complete(_)) {
-            break;
+            piece.shrink_to_fit();
+            return (piece, false);
         }
         if piece.len() == piece.capacity() {
-            return Some(piece);
+            return (piece, true);
         }
     }
-    piece.shrink_to_fit();
-    (!piece.is_empty()).then_some(piece)
 }
 
 /// Reads a body into one buffer.

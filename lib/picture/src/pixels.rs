@@ -146,23 +146,24 @@ impl Pixels {
     pub fn png_pieces(&self) -> Result<Vec<Vec<u8>>, Refused> {
         // What is noise gets larger by that way of packing, and is better left as it is.
         let most = self.data.len() + 1024;
-        let packed = self.written(png::Compression::Fast, png::Filter::Adaptive, most);
-        let written = match packed {
-            Err(png::EncodingError::IoError(_)) => {
-                self.written(png::Compression::NoCompression, png::Filter::NoFilter, usize::MAX)
+        let failed = |error: png::EncodingError| Refused::Broken(format!("it cannot be written as PNG ({error})"));
+        match self.written(png::Compression::Fast, png::Filter::Adaptive, most).map_err(failed)? {
+            Some(pieces) => Ok(pieces),
+            None => {
+                let stored = self.written(png::Compression::NoCompression, png::Filter::NoFilter, usize::MAX);
+                Ok(stored.map_err(failed)?.unwrap_or_default())
             }
-            other => other,
-        };
-        written.map_err(|error| Refused::Broken(format!("it cannot be written as PNG ({error})")))
+        }
     }
 
+    /// None when it takes more than `most` bytes.
     fn written(
         &self,
         compression: png::Compression,
         filter: png::Filter,
         most: usize,
-    ) -> Result<Vec<Vec<u8>>, png::EncodingError> {
-        let mut pieces = Pieces { pieces: Vec::new(), room: most };
+    ) -> Result<Option<Vec<Vec<u8>>>, png::EncodingError> {
+        let mut pieces = Pieces { pieces: Vec::new(), room: Some(most) };
         let mut encoder = png::Encoder::new(&mut pieces, self.width, self.height);
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_color(match self.channels {
@@ -178,21 +179,25 @@ impl Pixels {
         pixels.write_all(&self.data)?;
         pixels.finish()?;
         writer.finish()?;
-        Ok(pieces.pieces)
+        Ok(pieces.room.map(|_| pieces.pieces))
     }
 }
 
 const PIECE: usize = 256 * 1024;
 
-/// What is written, as long as there is room for it.
+/// What is written, as long as there is room for it; then nothing, and no error: `png` does not expect one.
 struct Pieces {
     pieces: Vec<Vec<u8>>,
-    room: usize,
+    room: Option<usize>,
 }
 
 impl Write for Pieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.room = self.room.checked_sub(bytes.len()).ok_or(io::ErrorKind::WriteZero)?;
+        self.room = self.room.and_then(|room| room.checked_sub(bytes.len()));
+        if self.room.is_none() {
+            self.pieces.clear();
+            return Ok(bytes.len());
+        }
         match self.pieces.last_mut() {
             Some(piece) if piece.len() + bytes.len() <= piece.capacity() => piece.extend_from_slice(bytes),
             _ => {

@@ -329,8 +329,12 @@ fn noise_is_left_as_it_is_and_everything_else_packed() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     };
-    for (data, most) in [((0..900_000).map(&mut noise).collect::<Vec<u8>>(), 901_500), (vec![7; 900_000], 20_000)] {
-        let pixels = crate::Pixels::new(600, 500, 3, data);
+    let large = (0..900_000).map(&mut noise).collect::<Vec<u8>>();
+    let small = (0..300).map(&mut noise).collect::<Vec<u8>>();
+    for (width, height, data, most) in
+        [(600, 500, large, 901_500), (10, 10, small, 600), (600, 500, vec![7; 900_000], 20_000)]
+    {
+        let pixels = crate::Pixels::new(width, height, 3, data);
         let pieces = pixels.png_pieces().expect("a PNG");
         assert!(pieces.iter().map(Vec::len).sum::<usize>() < most);
         assert!(pieces.iter().all(|piece| piece.len() <= 256 * 1024 + 64));
