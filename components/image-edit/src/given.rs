@@ -70,29 +70,15 @@ impl Given {
     }
 
     /// Sends the picture as it came.
-    pub(crate) async fn hand_on(&self, mut to: StreamWriter<u8>) -> Result<(), Reason> {
-        if !bytes::wanted(&mut to).await {
-            return Ok(());
-        }
-        let coming = self.image.replace(Coming::Gone);
-        match coming {
-            Coming::Begun(head, rest) => {
-                let room = self.most.saturating_sub(head.len());
-                if !to.write_all(head).await.is_empty() {
-                    return Ok(());
-                }
-                bytes::relay(rest, &mut to, room).await.map_err(|TooLong| too_large("image", self.most))
-            }
-            Coming::Held(file) => {
-                self.image.replace(Coming::Held(Rc::clone(&file)));
-                for piece in file.pieces() {
-                    if !to.write_all(piece.clone()).await.is_empty() {
-                        break;
-                    }
-                }
-                Ok(())
-            }
-            Coming::Gone => Err(gone()),
+    pub(crate) async fn hand_on(&self, to: StreamWriter<u8>) -> Result<(), Reason> {
+        handed_on(&self.image, "image", self.most, to).await
+    }
+
+    /// Sends the mask as it came, unless it says in a way of its own what is meant.
+    pub(crate) async fn hand_on_mask(&self, to: StreamWriter<u8>) -> Result<(), Reason> {
+        match &self.mask {
+            Some(mask) if self.polarity == Polarity::Light => handed_on(mask, "mask", self.most, to).await,
+            _ => self.send_mask(to, self.size).await,
         }
     }
 
@@ -131,6 +117,31 @@ impl Given {
             .map_err(|refused| Reason::invalid("mask", refused.to_string()))?;
         drop(to.write_all(png).await);
         Ok(())
+    }
+}
+
+async fn handed_on(coming: &RefCell<Coming>, field: &str, most: usize, mut to: StreamWriter<u8>) -> Result<(), Reason> {
+    if !bytes::wanted(&mut to).await {
+        return Ok(());
+    }
+    match coming.replace(Coming::Gone) {
+        Coming::Begun(head, rest) => {
+            let room = most.saturating_sub(head.len());
+            if !to.write_all(head).await.is_empty() {
+                return Ok(());
+            }
+            bytes::relay(rest, &mut to, room).await.map_err(|TooLong| too_large(field, most))
+        }
+        Coming::Held(file) => {
+            coming.replace(Coming::Held(Rc::clone(&file)));
+            for piece in file.pieces() {
+                if !to.write_all(piece.clone()).await.is_empty() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+        Coming::Gone => Err(gone()),
     }
 }
 

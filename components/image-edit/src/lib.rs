@@ -77,6 +77,7 @@ impl Guest for ImageEdit {
                     async { if inside { own.hand_on(image_to).await } else { own.send_prepared(image_to).await } };
                 let mask = async {
                     match mask_to {
+                        Some(to) if inside => own.hand_on_mask(to).await,
                         Some(to) => own.send_mask(to, size).await,
                         None => Ok(()),
                     }

@@ -43,7 +43,7 @@ impl File {
         Reader { pieces: Cow::Borrowed(&self.pieces), piece: 0, at: 0 }
     }
 
-    /// A reader that holds the file itself, and lets go of what is read to the end.
+    /// A reader that the file goes with.
     pub(crate) fn into_reader(self) -> Reader<'static> {
         Reader { pieces: Cow::Owned(self.pieces), piece: 0, at: 0 }
     }
@@ -90,29 +90,6 @@ impl Read for Reader<'_> {
         let count = piece.len().min(to.len());
         to[..count].copy_from_slice(&piece[..count]);
         self.consume(count);
-        Ok(count)
-    }
-
-    fn read_to_end(&mut self, to: &mut Vec<u8>) -> io::Result<usize> {
-        let count = (self.length() - self.position()) as usize;
-        to.reserve_exact(count);
-        let (piece, at) = (self.piece, self.at);
-        let mut take = |index: usize, bytes: &[u8]| match index.cmp(&piece) {
-            std::cmp::Ordering::Less => {}
-            std::cmp::Ordering::Equal => to.extend_from_slice(&bytes[at..]),
-            std::cmp::Ordering::Greater => to.extend_from_slice(bytes),
-        };
-        match &mut self.pieces {
-            Cow::Borrowed(pieces) => {
-                pieces.iter().enumerate().for_each(|(index, bytes)| take(index, bytes));
-                (self.piece, self.at) = (pieces.len(), 0);
-            }
-            // Whoever wants all of it in a buffer of its own goes on with that.
-            Cow::Owned(pieces) => {
-                std::mem::take(pieces).iter().enumerate().for_each(|(index, bytes)| take(index, bytes));
-                (self.piece, self.at) = (0, 0);
-            }
-        }
         Ok(count)
     }
 }
@@ -192,18 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_can_be_had_at_once_from_anywhere() {
-        for length in [1, 7, 64, 500] {
-            for skipped in [0, 1, 63, 64, 199, 200] {
-                for mut reader in [in_pieces(length).into_reader(), in_pieces(length).reader()] {
-                    reader.seek(SeekFrom::Start(skipped)).expect("it may");
-                    let mut rest = Vec::new();
-                    reader.read_to_end(&mut rest).expect("it may");
-                    assert_eq!(rest, bytes()[skipped as usize..]);
-                    assert_eq!(reader.read(&mut [0; 4]).expect("it may"), 0);
-                }
-            }
-        }
-        assert!(File::from(Vec::<u8>::new()).is_empty() && File::default().head().is_empty());
+    fn a_file_of_nothing_is_empty() {
+        let empty = File::from(Vec::<u8>::new());
+        assert!(empty.is_empty() && empty.head().is_empty());
+        assert_eq!(empty.into_reader().read(&mut [0; 4]).expect("it may"), 0);
     }
 }

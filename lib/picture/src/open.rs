@@ -1,9 +1,12 @@
 use std::fmt::Display;
 use std::io::{Read, Seek, SeekFrom};
 
-use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, jpeg::JpegDecoder, webp::WebPDecoder};
+use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder};
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
 
 use crate::file::{File, Reader};
 use crate::pixels::Pixels;
@@ -28,6 +31,8 @@ pub(crate) struct Opened<'a> {
 enum Source<'a> {
     // By way of `png` itself, which narrows 16-bit samples row by row; `image` would hold the picture twice as large.
     Png(Box<png::Reader<Reader<'a>>>),
+    // By way of `zune-jpeg` itself, which reads the file where it lies; `image` would copy it first.
+    Jpeg(Box<JpegDecoder<Reader<'a>>>),
     Other(Box<dyn ImageDecoder + 'a>),
 }
 
@@ -51,6 +56,7 @@ impl<'a> Opened<'a> {
     fn reading(kind: Option<Kind>, reader: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
         match kind.ok_or(Refused::Unknown)? {
             Kind::Png => Self::png(reader, limits),
+            Kind::Jpeg => Self::jpeg(reader, limits),
             kind => Self::other(kind, reader, limits),
         }
     }
@@ -72,12 +78,29 @@ impl<'a> Opened<'a> {
         Ok(Opened { kind: Kind::Png, width, height, orientation, animated, source })
     }
 
+    fn jpeg(file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
+        let options =
+            DecoderOptions::default().set_strict_mode(false).set_max_width(usize::MAX).set_max_height(usize::MAX);
+        let mut decoder = JpegDecoder::new_with_options(file, options);
+        decoder.decode_headers().map_err(broken)?;
+        let (width, height) = decoder.dimensions().ok_or_else(|| broken("it has no size"))?;
+        let (width, height) = (width as u32, height as u32);
+        admit(width, height, limits)?;
+        // A rotation that cannot be read is none: the picture itself may still be good.
+        let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+        let colours =
+            if decoder.input_colorspace() == Some(ColorSpace::Luma) { ColorSpace::Luma } else { ColorSpace::RGB };
+        decoder.set_options(decoder.options().jpeg_set_out_colorspace(colours));
+        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+        let source = Source::Jpeg(Box::new(decoder));
+        Ok(Opened { kind: Kind::Jpeg, width, height, orientation, animated: false, source })
+    }
+
     fn other(kind: Kind, file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
         let mut decoder: Box<dyn ImageDecoder + 'a> = match kind {
-            Kind::Jpeg => Box::new(JpegDecoder::new(file).map_err(broken)?),
             Kind::WebP => Box::new(WebPDecoder::new(file).map_err(broken)?),
             Kind::Gif => Box::new(GifDecoder::new(file).map_err(broken)?),
-            Kind::Bmp | Kind::Png => Box::new(BmpDecoder::new(file).map_err(broken)?),
+            Kind::Bmp | Kind::Png | Kind::Jpeg => Box::new(BmpDecoder::new(file).map_err(broken)?),
         };
         let (width, height) = decoder.dimensions();
         admit(width, height, limits)?;
@@ -98,6 +121,12 @@ impl<'a> Opened<'a> {
     pub(crate) fn pixels(self) -> Result<Pixels, Refused> {
         let mut reader = match self.source {
             Source::Png(reader) => reader,
+            Source::Jpeg(mut decoder) => {
+                let channels = if decoder.options().jpeg_get_out_colorspace() == ColorSpace::Luma { 1 } else { 3 };
+                let mut data = vec![0; self.width as usize * self.height as usize * usize::from(channels)];
+                decoder.decode_into(&mut data).map_err(broken)?;
+                return Ok(Pixels::new(self.width, self.height, channels, data));
+            }
             Source::Other(decoder) => {
                 return Ok(match DynamicImage::from_decoder(decoder).map_err(broken)? {
                     DynamicImage::ImageLuma8(image) => Pixels::new(self.width, self.height, 1, image.into_raw()),
