@@ -1,7 +1,7 @@
 //! One edit from end to end: what was sent and asked for, to the PNG that goes back.
 
 use hybrid_guest::types::{Problem, Reason};
-use hybrid_picture::{File, Limits, Pixels, Polarity, colour};
+use hybrid_picture::{File, Limits, Pixels, PngPieces, Polarity, colour};
 
 use crate::band::{self, Weights};
 use crate::operation::{Operation, Step};
@@ -21,8 +21,8 @@ pub(crate) struct Edit<'a> {
     pub(crate) seed: Option<u64>,
 }
 
-/// The edited picture as PNG, in pieces. `in_time` is asked before each step.
-pub(crate) fn png(edit: Edit<'_>, limits: &Limits, in_time: impl Fn() -> bool) -> Result<Vec<Vec<u8>>, Reason> {
+/// The edited picture as PNG, in pieces that are made as they are taken. `in_time` is asked before each step.
+pub(crate) fn png(edit: Edit<'_>, limits: &Limits, in_time: impl Fn() -> bool) -> Result<PngPieces, Reason> {
     let steps = prompt::steps(edit.prompt, edit.mask.is_some());
     let refused = |field: &str, why: String| Reason::invalid(field, why);
     // What is wrong with the files is told along with what is wrong with the words.

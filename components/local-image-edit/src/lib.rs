@@ -63,7 +63,7 @@ impl own::Guest for LocalImageEdit {
         let edit = edit::Edit { prompt: &prompt.text, image, mask, strength, seed: prompt.seed };
         let png = edit::png(edit, &limits, || Instant::now() < until)?;
         let (to, body) = bindings::wit_stream::new();
-        bytes::send_pieces(to, png.into_iter());
+        bytes::send_pieces(to, png);
         let served = Served { model, provider: "local".to_owned(), attempts: 1, fallback_index: 0, placeholder: false };
         Ok(own::Picture { image: Media { content_type: "image/png".to_owned(), body }, served })
     }

@@ -15,6 +15,7 @@ mod read;
 mod sniff;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use answer::answer;
 pub use file::File;
@@ -24,6 +25,7 @@ pub use pixels::Pixels;
 pub use prepare::{Prepared, prepare, prepared_size};
 pub use read::{read, size, size_by_head};
 pub use sniff::Kind;
+pub use write::PngPieces;
 
 /// How large a picture may be, and how large a model takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,10 @@
-use std::io::{self, Write};
-
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
 use crate::Refused;
+use crate::write::PngPieces;
 
 /// 8-bit samples, row by row: gray (1 channel), gray and alpha (2), RGB (3) or RGBA (4).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,79 +137,16 @@ impl Pixels {
     }
 
     /// A PNG without metadata. Fast: `Balanced` takes 20 times as long for nothing on a photo.
-    pub fn png(&self) -> Result<Vec<u8>, Refused> {
-        Ok(self.png_pieces()?.concat())
+    pub fn png(self) -> Result<Vec<u8>, Refused> {
+        Ok(self.png_pieces()?.collect::<Vec<_>>().concat())
     }
 
-    /// As `png`, in pieces: of a large picture, one buffer that grows would be there several times.
-    pub fn png_pieces(&self) -> Result<Vec<Vec<u8>>, Refused> {
-        // What is noise gets larger by that way of packing, and is better left as it is.
-        let most = self.data.len() + 1024;
-        let failed = |error: png::EncodingError| Refused::Broken(format!("it cannot be written as PNG ({error})"));
-        match self.written(png::Compression::Fast, png::Filter::Adaptive, most).map_err(failed)? {
-            Some(pieces) => Ok(pieces),
-            None => {
-                let stored = self.written(png::Compression::NoCompression, png::Filter::NoFilter, usize::MAX);
-                Ok(stored.map_err(failed)?.unwrap_or_default())
-            }
-        }
+    /// As `png`, in pieces that are made as they are taken: no more than one of them is there.
+    pub fn png_pieces(self) -> Result<PngPieces, Refused> {
+        PngPieces::new(self).map_err(|error| Refused::Broken(format!("it cannot be written as PNG ({error})")))
     }
 
-    /// None when it takes more than `most` bytes.
-    fn written(
-        &self,
-        compression: png::Compression,
-        filter: png::Filter,
-        most: usize,
-    ) -> Result<Option<Vec<Vec<u8>>>, png::EncodingError> {
-        let mut pieces = Pieces { pieces: Vec::new(), room: Some(most) };
-        let mut encoder = png::Encoder::new(&mut pieces, self.width, self.height);
-        encoder.set_depth(png::BitDepth::Eight);
-        encoder.set_color(match self.channels {
-            1 => png::ColorType::Grayscale,
-            2 => png::ColorType::GrayscaleAlpha,
-            3 => png::ColorType::Rgb,
-            _ => png::ColorType::Rgba,
-        });
-        encoder.set_compression(compression);
-        encoder.set_filter(filter);
-        let mut writer = encoder.write_header()?;
-        let mut pixels = writer.stream_writer_with_size(PIECE / 4)?;
-        pixels.write_all(&self.data)?;
-        pixels.finish()?;
-        writer.finish()?;
-        Ok(pieces.room.map(|_| pieces.pieces))
-    }
-}
-
-const PIECE: usize = 256 * 1024;
-
-/// What is written, as long as there is room for it; then nothing, and no error: `png` does not expect one.
-struct Pieces {
-    pieces: Vec<Vec<u8>>,
-    room: Option<usize>,
-}
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.room = self.room.and_then(|room| room.checked_sub(bytes.len()));
-        if self.room.is_none() {
-            self.pieces.clear();
-            return Ok(bytes.len());
-        }
-        match self.pieces.last_mut() {
-            Some(piece) if piece.len() + bytes.len() <= piece.capacity() => piece.extend_from_slice(bytes),
-            _ => {
-                // Small pictures are many, and one piece.
-                let mut piece = Vec::with_capacity(bytes.len().max(if self.pieces.is_empty() { 4096 } else { PIECE }));
-                piece.extend_from_slice(bytes);
-                self.pieces.push(piece);
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.width as usize * usize::from(self.channels)
     }
 }
