@@ -117,6 +117,19 @@ impl<'a> Opened<'a> {
         if swaps_sides(self.orientation) { (self.height, self.width) } else { (self.width, self.height) }
     }
 
+    /// Decodes and lays the picture on white. Where it is to become far smaller than it is, it need not be there in its whole
+    /// size: it comes with sides a whole number of times shorter, each pixel the mean of a square.
+    pub(crate) fn flat_for(self, (width, height): (u32, u32)) -> Result<Pixels, Refused> {
+        // Half as large again as wanted leaves enough for a sharp picture.
+        let by = ((self.width / width.max(1)).min(self.height / height.max(1)) * 2 / 3).max(1);
+        match self.source {
+            Source::Png(reader) if by > 1 && !reader.info().interlaced => {
+                shrunk(*reader, self.width, self.height, by as usize)
+            }
+            _ => Ok(self.pixels()?.flatten(255)),
+        }
+    }
+
     /// Decodes; of an animation, the first picture. The pixels lie as in the file.
     pub(crate) fn pixels(self) -> Result<Pixels, Refused> {
         let mut reader = match self.source {
@@ -146,6 +159,39 @@ impl<'a> Opened<'a> {
         data.truncate(frame.buffer_size());
         Ok(Pixels::new(self.width, self.height, frame.color_type.samples() as u8, data))
     }
+}
+
+/// A PNG, row by row, with sides so many times shorter.
+fn shrunk(mut reader: png::Reader<Reader<'_>>, width: u32, height: u32, by: usize) -> Result<Pixels, Refused> {
+    let channels = reader.output_color_type().0.samples();
+    let colours = if channels < 3 { 1 } else { 3 };
+    let (wide, high) = ((width as usize).div_ceil(by), (height as usize).div_ceil(by));
+    let mut data = Vec::with_capacity(wide * high * colours);
+    let mut sums = vec![0_u32; wide * colours];
+    let mut rows = 0;
+    for row in 0..height as usize {
+        let Some(line) = reader.next_row().map_err(broken)? else { return Err(broken("it ends too early")) };
+        // An animation's first frame may be smaller than its canvas; then the default image is not part of it.
+        if line.data().len() != width as usize * channels {
+            return Err(broken("its first frame does not fill it"));
+        }
+        let line = Pixels::new(width, 1, channels as u8, line.data().to_vec()).flatten(255);
+        for (sums, square) in sums.chunks_exact_mut(colours).zip(line.data.chunks(by * colours)) {
+            for pixel in square.chunks_exact(colours) {
+                sums.iter_mut().zip(pixel).for_each(|(sum, sample)| *sum += u32::from(*sample));
+            }
+        }
+        rows += 1;
+        if rows == by || row + 1 == height as usize {
+            for (at, sums) in sums.chunks_exact_mut(colours).enumerate() {
+                let count = (rows * by.min(width as usize - at * by)) as u32;
+                data.extend(sums.iter().map(|sum| ((sum + count / 2) / count) as u8));
+                sums.fill(0);
+            }
+            rows = 0;
+        }
+    }
+    Ok(Pixels::new(wide as u32, high as u32, colours as u8, data))
 }
 
 pub(crate) fn swaps_sides(orientation: Orientation) -> bool {

@@ -23,8 +23,8 @@ pub fn prepare(file: &File, limits: &Limits) -> Result<Prepared, Refused> {
     let (own_width, own_height) = opened.upright();
     let (width, height) = prepared_size((own_width, own_height), limits);
     let orientation = opened.orientation;
-    let pixels = opened.pixels()?;
-    let pixels = pixels.flatten(255).scale(as_filed((width, height), orientation), true)?;
+    let size = as_filed((width, height), orientation);
+    let pixels = opened.flat_for(size)?.scale(size, true)?;
     let png = pixels.into_rgb().turn(orientation).png()?;
     Ok(Prepared { width, height, own_width, own_height, png })
 }

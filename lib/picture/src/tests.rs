@@ -341,3 +341,30 @@ fn noise_is_left_as_it_is_and_everything_else_packed() {
         assert_eq!(crate::read(pieces, &limits()), Ok(pixels));
     }
 }
+
+#[test]
+fn a_large_png_is_made_small_as_it_is_read() {
+    const SIZE: (u32, u32) = (901, 603);
+    let limits = Limits { max_model_side: 256, ..limits() };
+    let png = |kind, data: &[u8]| png_of(SIZE.0, SIZE.1, kind, png::BitDepth::Eight, data);
+    let small = |file: Vec<u8>| prepare(&file.into(), &limits);
+    let of = |x: u32, y: u32| [(x / 4) as u8, (y / 3) as u8, 250 - (x / 8) as u8];
+    let image = RgbImage::from_fn(SIZE.0, SIZE.1, |x, y| Rgb(of(x, y)));
+    let glass = RgbaImage::from_fn(SIZE.0, SIZE.1, |x, y| {
+        let [red, green, blue] = of(x, y);
+        Rgba([red, green, blue, if x < 450 { 255 } else { 0 }])
+    });
+    let file = png(png::ColorType::Rgb, image.as_raw());
+    let opaque = small(file.clone()).map_err(|refused| refused.to_string()).expect("a picture");
+    assert_eq!((opaque.width, opaque.height, opaque.own_width), (256, 168, 901));
+    for (x, y, pixel) in read(&opaque.png).to_rgb8().enumerate_pixels() {
+        let wanted = of(x * 901 / 256, y * 603 / 168);
+        assert!(
+            pixel.0.iter().zip(wanted).all(|(one, other)| one.abs_diff(other) <= 3),
+            "{x} {y} {pixel:?} {wanted:?}"
+        );
+    }
+    let clear = small(png(png::ColorType::Rgba, glass.as_raw())).map_err(|refused| refused.to_string());
+    assert_eq!(read(&clear.expect("a picture").png).to_rgb8().get_pixel(200, 100).0, WHITE);
+    assert!(matches!(small(file[..file.len() / 2].to_vec()).err(), Some(Refused::Broken(_))));
+}
