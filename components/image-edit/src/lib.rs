@@ -4,7 +4,6 @@
 //! The answer is as large as the model made it. Models elsewhere are given at most `max_model_side`; one that runs inside the
 //! platform (`local/`) gets the caller's own picture, for it may well work on it in its whole size.
 
-mod answer;
 mod given;
 
 #[expect(unsafe_code, reason = "generated")]
@@ -89,7 +88,7 @@ impl Guest for ImageEdit {
             if inside {
                 return Ok((picture.image, picture.served));
             }
-            let png = answer::png(picture.image, limits)
+            let png = hybrid_picture::made(picture.image, limits)
                 .await
                 .map_err(|reason| Error { reason, attempts: picture.served.attempts })?;
             Ok((sent("image/png", png), picture.served))

@@ -7,14 +7,14 @@ use crate::{File, Kind, Limits, Refused};
 ///
 /// A PNG keeps its compressed data: writing it anew takes longer and, at the speed that pays, makes it larger. It is
 /// decoded all the same, so that a broken one is known.
-pub fn answer(bytes: Vec<u8>, limits: &Limits) -> Result<Vec<u8>, Refused> {
-    let file = File::from(bytes);
+pub fn answer(file: impl Into<File>, limits: &Limits) -> Result<Vec<u8>, Refused> {
+    let file = file.into();
     let opened = Opened::new(&file, limits)?;
     let orientation = opened.orientation;
     let as_it_is = opened.kind == Kind::Png && orientation == Orientation::NoTransforms && !opened.animated;
     let pixels = opened.pixels()?;
     if as_it_is {
-        let mut bytes = file.into_pieces().pop().unwrap_or_default();
+        let mut bytes = file.into_pieces().concat();
         strip(&mut bytes)?;
         return Ok(bytes);
     }

@@ -7,6 +7,7 @@
 mod answer;
 pub mod colour;
 mod file;
+mod made;
 mod mask;
 mod open;
 mod pixels;
@@ -20,6 +21,7 @@ mod write;
 pub use answer::answer;
 pub use file::File;
 pub use image::metadata::Orientation;
+pub use made::made;
 pub use mask::{Polarity, mask, whole_mask};
 pub use pixels::Pixels;
 pub use prepare::{Prepared, prepare, prepared_size};
