@@ -116,6 +116,8 @@ export const ar: Dictionary = {
   fNotOursAdvice: 'هذا خادم ويب لكنه ليس هذه المنصة. تحقق من المنفذ والمسار.',
   fUnwell: 'الخادم موجود لكنه ليس بخير (الحالة {status}).',
   fUnwellAdvice: 'سجله يبين السبب.',
+  fVersion: 'إصدار الخادم مختلف: لا يعرف ما يطلبه هذا التطبيق.',
+  fVersionAdvice: 'حدّث الخادم أو هذا التطبيق.',
 
   pUnreachable: 'تعذر الوصول إلى الخادم',
   pUnreachableAdvice: 'تحقق من الشبكة ومن العنوان في الإعدادات.',

@@ -116,6 +116,8 @@ export const de: Dictionary = {
   fNotOursAdvice: 'Das ist ein Webserver, aber nicht diese Plattform. Prüfe Port und Pfad.',
   fUnwell: 'Der Server ist da, aber es geht ihm nicht gut (Status {status}).',
   fUnwellAdvice: 'Sein Protokoll sagt, warum.',
+  fVersion: 'Der Server hat eine andere Version: Er kennt nicht, was diese App von ihm will.',
+  fVersionAdvice: 'Bring den Server oder diese App auf den neuesten Stand.',
 
   pUnreachable: 'Der Server ist nicht erreichbar',
   pUnreachableAdvice: 'Prüfe das Netz und in den Einstellungen die Adresse.',

@@ -120,6 +120,8 @@ export const en = {
   fNotOursAdvice: 'This is a web server, but not this platform. Check the port and the path.',
   fUnwell: 'The server is there, but not well (status {status}).',
   fUnwellAdvice: 'Its log says why.',
+  fVersion: 'The server is of another version: it does not know what this app asks for.',
+  fVersionAdvice: 'Bring the server or this app up to date.',
 
   // Problems
   pUnreachable: 'The server cannot be reached',

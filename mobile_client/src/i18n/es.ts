@@ -116,6 +116,8 @@ export const es: Dictionary = {
   fNotOursAdvice: 'Es un servidor web, pero no esta plataforma. Revisa el puerto y la ruta.',
   fUnwell: 'El servidor está, pero no se encuentra bien (estado {status}).',
   fUnwellAdvice: 'Su registro dice por qué.',
+  fVersion: 'El servidor es de otra versión: no conoce lo que pide esta app.',
+  fVersionAdvice: 'Actualiza el servidor o esta app.',
 
   pUnreachable: 'No se puede llegar al servidor',
   pUnreachableAdvice: 'Revisa la red y, en Ajustes, la dirección.',

@@ -116,6 +116,8 @@ export const fr: Dictionary = {
   fNotOursAdvice: 'C’est un serveur web, mais pas cette plateforme. Vérifiez le port et le chemin.',
   fUnwell: 'Le serveur est là, mais ne va pas bien (statut {status}).',
   fUnwellAdvice: 'Son journal dit pourquoi.',
+  fVersion: 'Le serveur est d’une autre version : il ne connaît pas ce que cette app demande.',
+  fVersionAdvice: 'Mettez à jour le serveur ou cette app.',
 
   pUnreachable: 'Le serveur est injoignable',
   pUnreachableAdvice: 'Vérifiez le réseau et, dans Réglages, l’adresse.',

@@ -116,6 +116,8 @@ export const ja: Dictionary = {
   fNotOursAdvice: 'ウェブサーバーですが、このプラットフォームではありません。ポートとパスを確認してください。',
   fUnwell: 'サーバーはありますが、不調です（状態 {status}）。',
   fUnwellAdvice: '理由はサーバーのログにあります。',
+  fVersion: 'サーバーのバージョンが違い、このアプリが求めるものに対応していません。',
+  fVersionAdvice: 'サーバーかこのアプリを更新してください。',
 
   pUnreachable: 'サーバーに接続できません',
   pUnreachableAdvice: 'ネットワークと、設定のアドレスを確認してください。',
