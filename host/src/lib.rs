@@ -28,6 +28,7 @@ mod error;
 mod intake;
 mod limits;
 mod link;
+mod memory;
 mod models;
 mod outbound;
 mod request;

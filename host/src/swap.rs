@@ -18,9 +18,9 @@ use crate::component::{self, Loaded};
 use crate::config::Config;
 use crate::intake::{Check, Refused};
 use crate::registry::{Generation, Registry};
-use crate::smoke;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Level};
+use crate::{memory, smoke};
 
 /// How often draining versions and those on trial are looked at.
 const WATCH: Duration = Duration::from_millis(100);
@@ -245,6 +245,7 @@ impl Pipeline {
         for loaded in self.registry.current().snapshot.loaded() {
             self.keep_file_of(&loaded);
         }
+        memory::give_back();
         while let Some(Job { change, reply }) = self.queue.next() {
             let name = change.name().to_owned();
             let began = Instant::now();
@@ -253,6 +254,7 @@ impl Pipeline {
                 outcome.took = began.elapsed();
             }
             self.tell(&name, &answer);
+            memory::give_back();
             // Nobody may be waiting for it.
             let _ = reply.send(answer);
         }

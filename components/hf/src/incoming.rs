@@ -181,6 +181,10 @@ pub(crate) async fn gather(mut stream: StreamReader<u8>) -> Result<Chunks, Reaso
         if ended {
             chunk.shrink_to_fit();
         }
+        if size == 0 && ended {
+            // Whoever had it to send has found it wrong: nobody is asked to look at nothing.
+            return Err(Reason::Internal("nothing was sent".to_owned()));
+        }
         chunks.push(chunk);
         if ended {
             return Ok(Chunks::of(chunks));

@@ -4,8 +4,7 @@
 //! The answer is as large as the model made it. Models elsewhere are given at most `max_model_side`; one that runs inside the
 //! platform (`local/`) gets the caller's own picture, for it may well work on it in its whole size.
 
-mod answer;
-mod input;
+mod given;
 
 #[expect(unsafe_code, reason = "generated")]
 mod bindings {
@@ -23,19 +22,20 @@ mod bindings {
     export!(ImageEdit);
 }
 
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 use bindings::exports::hybrid::image_edit::image_edit::{self as own, Change, Guest, Picture};
 use bindings::hybrid::inference::inference::{self, EditInput};
-use futures::future::{OptionFuture, join};
+use bindings::wit_stream;
+use futures::future::{Either, select, try_join};
+use given::Given;
 use hybrid_guest::chain::{Chain, walk};
-use hybrid_guest::types::{Control, Error, Media, PicturePrompt};
+use hybrid_guest::types::{Control, Error, Media, PicturePrompt, Reason};
 use hybrid_guest::{bytes, settings};
 use hybrid_picture::{Limits, Polarity};
-use input::Input;
-
-/// The media type of bytes that are no picture; whoever reads them says so.
-const OTHER: &str = "application/octet-stream";
+use spin_sdk::wit_bindgen::spawn;
 
 struct ImageEdit;
 
@@ -48,44 +48,77 @@ struct Settings {
 impl Guest for ImageEdit {
     async fn edit(change: Change, control: Control) -> Result<Picture, Error> {
         let Settings { chain, limits, max_upload_bytes } = settings();
-        // Both at once: who sends them may do so in any order.
-        let mask = OptionFuture::from(change.mask.map(|mask| bytes::whole(mask, *max_upload_bytes)));
         let polarity = match change.polarity {
             own::Polarity::Light => Polarity::Light,
             own::Polarity::Transparent => Polarity::Transparent,
         };
-        let (image, mask) = join(bytes::whole(change.image, *max_upload_bytes), mask).await;
-        let given = Input::read(image, mask, polarity, limits, *max_upload_bytes)?;
-        let mut prepared = None;
+        let given = Rc::new(Given::begun(change.image, change.mask, polarity, *limits, *max_upload_bytes).await?);
         let (image, served) = walk(chain, change.model.as_deref(), &control, async |model, within| {
-            let input = match &prepared {
-                _ if model.starts_with("local/") => given.whole(limits)?,
-                Some(prepared) => Input::clone(prepared),
-                None => prepared.insert(given.prepared(limits)?).clone(),
-            };
+            let inside = model.starts_with("local/");
+            let (size, kind) = if inside { (given.size, given.kind) } else { (given.prepared_size(), "image/png") };
             let prompt = PicturePrompt {
                 text: change.text.clone(),
                 negative: change.negative.clone(),
-                width: input.width,
-                height: input.height,
+                width: size.0,
+                height: size.1,
                 seed: change.seed,
                 steps: change.steps,
                 guidance: change.guidance,
             };
-            let mask = input.mask.map(|mask| sent("image/png", mask));
-            let input = EditInput { prompt, image: sent(input.kind, input.image), mask, strength: change.strength };
-            let picture = inference::edit(model.to_owned(), input, within).await?;
+            let (image_to, image) = wit_stream::new();
+            let (mask_to, mask) = given.has_mask().then(wit_stream::new).unzip();
+            let mask = mask.map(|body| Media { content_type: "image/png".to_owned(), body });
+            let image = Media { content_type: kind.to_owned(), body: image };
+            let input = EditInput { prompt, image, mask, strength: change.strength };
+            let own = Rc::clone(&given);
+            let feed = Box::pin(async move {
+                let image =
+                    async { if inside { own.hand_on(image_to).await } else { own.send_prepared(image_to).await } };
+                let mask = async {
+                    match mask_to {
+                        Some(to) if inside => own.hand_on_mask(to).await,
+                        Some(to) => own.send_mask(to, size).await,
+                        None => Ok(()),
+                    }
+                };
+                try_join(image, mask).await.map(drop)
+            });
+            let picture = fed(inference::edit(model.to_owned(), input, within), feed).await?;
             // Our own models make what is asked for.
-            if model.starts_with("local/") {
+            if inside {
                 return Ok((picture.image, picture.served));
             }
-            let png = answer::png(picture.image, limits)
+            let png = hybrid_picture::made(picture.image, limits)
                 .await
                 .map_err(|reason| Error { reason, attempts: picture.served.attempts })?;
             Ok((sent("image/png", png), picture.served))
         })
         .await?;
         Ok(Picture { image, served })
+    }
+}
+
+/// The answer to a call whose pictures are sent while it runs. What is wrong with them is told before what the call says of
+/// what it got.
+async fn fed<T>(
+    call: impl Future<Output = Result<T, Error>>,
+    feed: Pin<Box<dyn Future<Output = Result<(), Reason>>>>,
+) -> Result<T, Error> {
+    let call = std::pin::pin!(call);
+    match select(call, feed).await {
+        Either::Left((answer, feed)) => {
+            // Who has answered may still be reading.
+            if answer.is_ok() {
+                spawn(async move { drop(feed.await) });
+            }
+            answer
+        }
+        Either::Right((Ok(()), call)) => call.await,
+        Either::Right((Err(reason), call)) => {
+            // Its streams have ended, so it soon will too.
+            drop(call.await);
+            Err(reason.into())
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Pictures from words: asks the models in turn, and makes a PNG of what comes.
 
-mod answer;
-
 #[expect(unsafe_code, reason = "generated")]
 mod bindings {
     use spin_sdk::wit_bindgen;
@@ -43,7 +41,7 @@ impl Guest for Image {
             if model.starts_with("local/") {
                 return Ok((picture.image, picture.served));
             }
-            let png = answer::png(picture.image, limits)
+            let png = hybrid_picture::made(picture.image, limits)
                 .await
                 .map_err(|reason| Error { reason, attempts: picture.served.attempts })?;
             let (to, body) = bindings::wit_stream::new();

@@ -29,9 +29,8 @@ mod bindings {
 use std::time::{Duration, Instant};
 
 use bindings::exports::hybrid::inference::inference as own;
-use bindings::hybrid::inference::inference as next;
 use bindings::wit_stream;
-use hybrid_guest::types::{Budget, Conversation, Error, PicturePrompt, Reason, Served};
+use hybrid_guest::types::{Budget, Error, Reason, Served};
 use packed::{HIDDEN, POSITIONS, Packed};
 use spin_sdk::wit_bindgen::spawn;
 
@@ -45,16 +44,12 @@ static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!("../minilm.bin"));
 
 struct LocalEmbedding;
 
+hybrid_guest::onward!();
+
 impl own::Guest for LocalEmbedding {
     async fn embed(model: String, texts: Vec<String>, within: Budget) -> Result<own::Vectors, Error> {
         if model != MODEL {
-            let found = next::embed(model, texts, within).await?;
-            return Ok(own::Vectors {
-                dimension: found.dimension,
-                values: found.values,
-                tokens: found.tokens,
-                served: found.served,
-            });
+            return onward::embed(model, texts, within).await;
         }
         let until = Instant::now() + Duration::from_millis(within.timeout_ms.into());
         let (numbers, tokens) = embedded(&texts, || Instant::now() < until)?;
@@ -65,46 +60,7 @@ impl own::Guest for LocalEmbedding {
         Ok(own::Vectors { dimension: HIDDEN as u32, values, tokens: Some(tokens), served })
     }
 
-    async fn speak(model: String, input: own::SpeechInput, within: Budget) -> Result<own::Sound, Error> {
-        let input = next::SpeechInput { text: input.text, speaker_id: input.speaker_id, speed: input.speed };
-        let sound = next::speak(model, input, within).await?;
-        Ok(own::Sound { audio: sound.audio, served: sound.served })
-    }
-
-    async fn transcribe(model: String, input: own::Recording, within: Budget) -> Result<own::Transcript, Error> {
-        let input = next::Recording { audio: input.audio, language: input.language, timestamps: input.timestamps };
-        let found = next::transcribe(model, input, within).await?;
-        Ok(own::Transcript {
-            text: found.text,
-            language: found.language,
-            confidence: found.confidence,
-            duration: found.duration,
-            segments: found.segments,
-            loudness: found.loudness,
-            served: found.served,
-        })
-    }
-
-    async fn draw(model: String, prompt: PicturePrompt, within: Budget) -> Result<own::Picture, Error> {
-        let picture = next::draw(model, prompt, within).await?;
-        Ok(own::Picture { image: picture.image, served: picture.served })
-    }
-
-    async fn edit(model: String, input: own::EditInput, within: Budget) -> Result<own::Picture, Error> {
-        let own::EditInput { prompt, image, mask, strength } = input;
-        let picture = next::edit(model, next::EditInput { prompt, image, mask, strength }, within).await?;
-        Ok(own::Picture { image: picture.image, served: picture.served })
-    }
-
-    async fn chat(model: String, input: Conversation, within: Budget) -> Result<own::ChatAnswer, Error> {
-        let answer = next::chat(model, input, within).await?;
-        Ok(own::ChatAnswer { completion: answer.completion, served: answer.served })
-    }
-
-    async fn chat_stream(model: String, input: Conversation, within: Budget) -> Result<own::ChatTokens, Error> {
-        let answer = next::chat_stream(model, input, within).await?;
-        Ok(own::ChatTokens { tokens: answer.tokens, served: answer.served })
-    }
+    hybrid_guest::onward!(speak transcribe draw edit chat chat_stream);
 }
 
 /// The vectors, row after row, and how many tokens they took. `in_time` is asked before each text: one takes a tenth of a

@@ -1,7 +1,7 @@
 //! One edit from end to end: what was sent and asked for, to the PNG that goes back.
 
 use hybrid_guest::types::{Problem, Reason};
-use hybrid_picture::{Limits, Pixels, Polarity, colour};
+use hybrid_picture::{File, Limits, Pixels, PngPieces, Polarity, colour};
 
 use crate::band::{self, Weights};
 use crate::operation::{Operation, Step};
@@ -15,14 +15,14 @@ const FULL_STRENGTH: f32 = 0.75;
 
 pub(crate) struct Edit<'a> {
     pub(crate) prompt: &'a str,
-    pub(crate) image: Vec<u8>,
-    pub(crate) mask: Option<Vec<u8>>,
+    pub(crate) image: File,
+    pub(crate) mask: Option<File>,
     pub(crate) strength: Option<f32>,
     pub(crate) seed: Option<u64>,
 }
 
-/// The edited picture as PNG. `in_time` is asked before each step.
-pub(crate) fn png(edit: Edit<'_>, limits: &Limits, in_time: impl Fn() -> bool) -> Result<Vec<u8>, Reason> {
+/// The edited picture as PNG, in pieces that are made as they are taken. `in_time` is asked before each step.
+pub(crate) fn png(edit: Edit<'_>, limits: &Limits, in_time: impl Fn() -> bool) -> Result<PngPieces, Reason> {
     let steps = prompt::steps(edit.prompt, edit.mask.is_some());
     let refused = |field: &str, why: String| Reason::invalid(field, why);
     // What is wrong with the files is told along with what is wrong with the words.
@@ -54,7 +54,7 @@ pub(crate) fn png(edit: Edit<'_>, limits: &Limits, in_time: impl Fn() -> bool) -
         .filter(|strength| strength.is_finite())
         .map_or(1.0, |strength| (strength / FULL_STRENGTH).clamp(0.0, 1.0));
     let picture = worked(picture, mask, &steps, strength, edit.seed.unwrap_or(0), limits, in_time)?;
-    picture.png().map_err(|why| Reason::Internal(why.to_string()))
+    picture.png_pieces().map_err(|why| Reason::Internal(why.to_string()))
 }
 
 pub(crate) fn worked(

@@ -15,6 +15,7 @@ const SMALLEST: usize = 24;
 /// More of the picture than this is filled at half its size, and the patches' places carried over.
 const MAX_PIXELS: usize = 1_500_000;
 const MAX_LEVELS: usize = 9;
+const LEAST_MARGIN: usize = 64;
 
 /// Fills what `mask` shows. False when nothing is left to fill from.
 pub(crate) fn fill(picture: &mut Pixels, mask: &[u8], seed: u64) -> bool {
@@ -24,8 +25,7 @@ pub(crate) fn fill(picture: &mut Pixels, mask: &[u8], seed: u64) -> bool {
     if mask.iter().all(|&masked| masked != 0) {
         return false;
     }
-    // What is far from the hole is seldom like it, and costs time.
-    let margin = (right - left).max(bottom - top).clamp(64, 700);
+    let margin = margin(right - left, bottom - top);
     let (x0, y0) = (left.saturating_sub(margin), top.saturating_sub(margin));
     let (x1, y1) = ((right + margin).min(width), (bottom + margin).min(height));
     let channels = usize::from(picture.channels);
@@ -55,6 +55,17 @@ pub(crate) fn fill(picture: &mut Pixels, mask: &[u8], seed: u64) -> bool {
         }
     }
     true
+}
+
+/// How much of what is around a hole it is filled from. What is far is seldom like it, and costs time and memory.
+fn margin(wide: usize, high: usize) -> usize {
+    let most = wide.max(high).clamp(LEAST_MARGIN, 700);
+    // As much as can be searched in its whole size.
+    (LEAST_MARGIN..=most)
+        .rev()
+        .step_by(16)
+        .find(|margin| (wide + 2 * margin) * (high + 2 * margin) <= MAX_PIXELS)
+        .unwrap_or(LEAST_MARGIN)
 }
 
 /// A part of the picture, four bytes a pixel for the sake of wide registers.

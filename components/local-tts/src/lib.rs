@@ -33,10 +33,9 @@ mod bindings {
 }
 
 use bindings::exports::hybrid::inference::inference as own;
-use bindings::hybrid::inference::inference as next;
 use bindings::wit_stream;
 use fold::Foreign;
-use hybrid_guest::types::{Budget, Conversation, Error, Media, PicturePrompt, Reason, Served};
+use hybrid_guest::types::{Budget, Error, Media, Reason, Served};
 use speech::{Speech, Unspeakable};
 use spin_sdk::wit_bindgen::spawn;
 use voice::VOICES;
@@ -45,12 +44,12 @@ const MODEL: &str = "local/klatt-en";
 
 struct LocalTts;
 
+hybrid_guest::onward!();
+
 impl own::Guest for LocalTts {
     async fn speak(model: String, input: own::SpeechInput, within: Budget) -> Result<own::Sound, Error> {
         if model != MODEL {
-            let input = next::SpeechInput { text: input.text, speaker_id: input.speaker_id, speed: input.speed };
-            let sound = next::speak(model, input, within).await?;
-            return Ok(own::Sound { audio: sound.audio, served: sound.served });
+            return onward::speak(model, input, within).await;
         }
         let mut speech = speech(&input)?;
         let (mut to, body) = wit_stream::new();
@@ -68,50 +67,7 @@ impl own::Guest for LocalTts {
         Ok(own::Sound { audio: Media { content_type: "audio/wav".to_owned(), body }, served })
     }
 
-    async fn transcribe(model: String, input: own::Recording, within: Budget) -> Result<own::Transcript, Error> {
-        let input = next::Recording { audio: input.audio, language: input.language, timestamps: input.timestamps };
-        let found = next::transcribe(model, input, within).await?;
-        Ok(own::Transcript {
-            text: found.text,
-            language: found.language,
-            confidence: found.confidence,
-            duration: found.duration,
-            segments: found.segments,
-            loudness: found.loudness,
-            served: found.served,
-        })
-    }
-
-    async fn draw(model: String, prompt: PicturePrompt, within: Budget) -> Result<own::Picture, Error> {
-        let picture = next::draw(model, prompt, within).await?;
-        Ok(own::Picture { image: picture.image, served: picture.served })
-    }
-
-    async fn edit(model: String, input: own::EditInput, within: Budget) -> Result<own::Picture, Error> {
-        let own::EditInput { prompt, image, mask, strength } = input;
-        let picture = next::edit(model, next::EditInput { prompt, image, mask, strength }, within).await?;
-        Ok(own::Picture { image: picture.image, served: picture.served })
-    }
-
-    async fn chat(model: String, input: Conversation, within: Budget) -> Result<own::ChatAnswer, Error> {
-        let answer = next::chat(model, input, within).await?;
-        Ok(own::ChatAnswer { completion: answer.completion, served: answer.served })
-    }
-
-    async fn chat_stream(model: String, input: Conversation, within: Budget) -> Result<own::ChatTokens, Error> {
-        let answer = next::chat_stream(model, input, within).await?;
-        Ok(own::ChatTokens { tokens: answer.tokens, served: answer.served })
-    }
-
-    async fn embed(model: String, texts: Vec<String>, within: Budget) -> Result<own::Vectors, Error> {
-        let found = next::embed(model, texts, within).await?;
-        Ok(own::Vectors {
-            dimension: found.dimension,
-            values: found.values,
-            tokens: found.tokens,
-            served: found.served,
-        })
-    }
+    hybrid_guest::onward!(transcribe draw edit chat chat_stream embed);
 }
 
 fn speech(input: &own::SpeechInput) -> Result<Speech, Reason> {

@@ -43,26 +43,12 @@ const EMBEDDING_MODEL: &str = "local/all-MiniLM-L6-v2";
 
 struct Local;
 
-impl own::Guest for Local {
-    async fn speak(model: String, input: own::SpeechInput, within: Budget) -> Result<own::Sound, Error> {
-        let input = next::SpeechInput { text: input.text, speaker_id: input.speaker_id, speed: input.speed };
-        let sound = next::speak(model, input, within).await?;
-        Ok(own::Sound { audio: sound.audio, served: sound.served })
-    }
+hybrid_guest::onward!();
 
+impl own::Guest for Local {
     async fn transcribe(model: String, input: own::Recording, within: Budget) -> Result<own::Transcript, Error> {
         if model != segments::MODEL {
-            let input = next::Recording { audio: input.audio, language: input.language, timestamps: input.timestamps };
-            let found = next::transcribe(model, input, within).await?;
-            return Ok(own::Transcript {
-                text: found.text,
-                language: found.language,
-                confidence: found.confidence,
-                duration: found.duration,
-                segments: found.segments,
-                loudness: found.loudness,
-                served: found.served,
-            });
+            return onward::transcribe(model, input, within).await;
         }
         let heard = listen(input.audio.body).await?;
         Ok(own::Transcript {
@@ -78,31 +64,22 @@ impl own::Guest for Local {
 
     async fn draw(model: String, prompt: PicturePrompt, within: Budget) -> Result<own::Picture, Error> {
         if model != pattern::MODEL {
-            let picture = next::draw(model, prompt, within).await?;
-            return Ok(own::Picture { image: picture.image, served: picture.served });
+            return onward::draw(model, prompt, within).await;
         }
         let png = pattern::png(&prompt.text, prompt.seed, prompt.width, prompt.height)?;
         Ok(own::Picture { image: whole("image/png", png), served: served(model) })
     }
 
-    async fn edit(model: String, input: own::EditInput, within: Budget) -> Result<own::Picture, Error> {
-        let own::EditInput { prompt, image, mask, strength } = input;
-        let picture = next::edit(model, next::EditInput { prompt, image, mask, strength }, within).await?;
-        Ok(own::Picture { image: picture.image, served: picture.served })
-    }
-
     async fn chat(model: String, input: Conversation, within: Budget) -> Result<own::ChatAnswer, Error> {
         if !is_own_chat(&model) {
-            let answer = next::chat(model, input, within).await?;
-            return Ok(own::ChatAnswer { completion: answer.completion, served: answer.served });
+            return onward::chat(model, input, within).await;
         }
         Ok(own::ChatAnswer { completion: answer(&input, within).await.whole(), served: served(model) })
     }
 
     async fn chat_stream(model: String, input: Conversation, within: Budget) -> Result<own::ChatTokens, Error> {
         if !is_own_chat(&model) {
-            let answer = next::chat_stream(model, input, within).await?;
-            return Ok(own::ChatTokens { tokens: answer.tokens, served: answer.served });
+            return onward::chat_stream(model, input, within).await;
         }
         let words: Vec<Token> = answer(&input, within).await.pieces();
         let (mut to, tokens) = wit_stream::new();
@@ -112,13 +89,7 @@ impl own::Guest for Local {
 
     async fn embed(model: String, texts: Vec<String>, within: Budget) -> Result<own::Vectors, Error> {
         if model != hashed_words::MODEL {
-            let found = next::embed(model, texts, within).await?;
-            return Ok(own::Vectors {
-                dimension: found.dimension,
-                values: found.values,
-                tokens: found.tokens,
-                served: found.served,
-            });
+            return onward::embed(model, texts, within).await;
         }
         let numbers: Vec<f32> = texts.iter().flat_map(|text| hashed_words::vector(text)).collect();
         let tokens = texts.iter().map(|text| hashed_words::words(text).count() as u32).sum();
@@ -127,6 +98,8 @@ impl own::Guest for Local {
         let dimension = hashed_words::DIMENSION as u32;
         Ok(own::Vectors { dimension, values, tokens: Some(tokens), served: served(model) })
     }
+
+    hybrid_guest::onward!(speak edit);
 }
 
 fn is_own_chat(model: &str) -> bool {

@@ -12,29 +12,34 @@ pub struct TooLong;
 /// Reads a body of unknown length as pieces. One growing buffer would leave its smaller selves behind in memory that an
 /// instance never gives back.
 pub async fn pieces(mut body: StreamReader<u8>, most: usize) -> Result<Vec<Vec<u8>>, TooLong> {
-    let mut pieces = Vec::new();
-    let mut piece = Vec::with_capacity(PIECE);
-    let mut length = 0;
-    loop {
-        let (result, filled) = body.read(piece).await;
-        piece = filled;
-        if let StreamResult::Complete(count) = result {
-            length += count;
-        } else {
-            break;
-        }
+    let (mut pieces, mut length, mut more) = (Vec::new(), 0, true);
+    while more {
+        let next;
+        (next, more) = piece(&mut body).await;
+        length += next.len();
         if length > most {
             return Err(TooLong);
         }
+        pieces.push(next);
+    }
+    pieces.retain(|piece: &Vec<u8>| !piece.is_empty());
+    Ok(pieces)
+}
+
+/// The next piece of a body, and whether one may come after it: after the end a body is not to be read again.
+pub async fn piece(body: &mut StreamReader<u8>) -> (Vec<u8>, bool) {
+    let mut piece = Vec::with_capacity(PIECE);
+    loop {
+        let (result, filled) = body.read(piece).await;
+        piece = filled;
+        if !matches!(result, StreamResult::Complete(_)) {
+            piece.shrink_to_fit();
+            return (piece, false);
+        }
         if piece.len() == piece.capacity() {
-            pieces.push(std::mem::replace(&mut piece, Vec::with_capacity(PIECE)));
+            return (piece, true);
         }
     }
-    if !piece.is_empty() {
-        piece.shrink_to_fit();
-        pieces.push(piece);
-    }
-    Ok(pieces)
 }
 
 /// Reads a body into one buffer.
@@ -65,4 +70,28 @@ pub fn send_pieces(mut to: StreamWriter<u8>, pieces: impl Iterator<Item = Vec<u8
             }
         }
     });
+}
+
+/// Waits until somebody reads; false when nobody will. What is costly to make is made after this.
+pub async fn wanted(to: &mut StreamWriter<u8>) -> bool {
+    // A write of nothing is done when a reader is there.
+    let (result, _) = to.write(Vec::new()).await;
+    matches!(result, StreamResult::Complete(_))
+}
+
+/// Hands a body on as it comes, in as much memory as one piece takes.
+pub async fn relay(mut from: StreamReader<u8>, to: &mut StreamWriter<u8>, most: usize) -> Result<(), TooLong> {
+    let (mut piece, mut length) = (Vec::with_capacity(PIECE), 0);
+    loop {
+        let (result, filled) = from.read(piece).await;
+        let StreamResult::Complete(count) = result else { return Ok(()) };
+        length += count;
+        if length > most {
+            return Err(TooLong);
+        }
+        piece = to.write_all(filled).await;
+        if !piece.is_empty() {
+            return Ok(());
+        }
+    }
 }

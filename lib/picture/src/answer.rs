@@ -1,22 +1,24 @@
 use image::metadata::Orientation;
 
 use crate::open::Opened;
-use crate::{Kind, Limits, Refused};
+use crate::{File, Kind, Limits, Refused};
 
 /// Turns what a model made into a PNG without metadata; transparent parts stay so.
 ///
 /// A PNG keeps its compressed data: writing it anew takes longer and, at the speed that pays, makes it larger. It is
 /// decoded all the same, so that a broken one is known.
-pub fn answer(mut bytes: Vec<u8>, limits: &Limits) -> Result<Vec<u8>, Refused> {
-    let opened = Opened::new(&bytes, limits)?;
+pub fn answer(file: impl Into<File>, limits: &Limits) -> Result<Vec<u8>, Refused> {
+    let file = file.into();
+    let opened = Opened::new(&file, limits)?;
     let orientation = opened.orientation;
     let as_it_is = opened.kind == Kind::Png && orientation == Orientation::NoTransforms && !opened.animated;
     let pixels = opened.pixels()?;
     if as_it_is {
+        let mut bytes = file.into_pieces().concat();
         strip(&mut bytes)?;
         return Ok(bytes);
     }
-    drop(bytes);
+    drop(file);
     pixels.without_idle_alpha().turn(orientation).png()
 }
 

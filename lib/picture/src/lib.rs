@@ -6,6 +6,8 @@
 
 mod answer;
 pub mod colour;
+mod file;
+mod made;
 mod mask;
 mod open;
 mod pixels;
@@ -14,14 +16,18 @@ mod read;
 mod sniff;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use answer::answer;
+pub use file::File;
 pub use image::metadata::Orientation;
+pub use made::made;
 pub use mask::{Polarity, mask, whole_mask};
 pub use pixels::Pixels;
-pub use prepare::{Prepared, prepare};
-pub use read::{read, size};
+pub use prepare::{Prepared, prepare, prepared_size};
+pub use read::{read, size, size_by_head};
 pub use sniff::Kind;
+pub use write::PngPieces;
 
 /// How large a picture may be, and how large a model takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

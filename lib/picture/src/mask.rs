@@ -1,6 +1,6 @@
 use crate::open::Opened;
 use crate::prepare::as_filed;
-use crate::{Limits, Pixels, Prepared, Refused};
+use crate::{File, Limits, Pixels, Refused};
 
 /// From here on a gray is white.
 const WHITE_FROM: u8 = 128;
@@ -15,35 +15,45 @@ pub enum Polarity {
     Transparent,
 }
 
-/// Makes the mask of a prepared picture: 8-bit gray PNG of its size, where white (255) is to be painted anew and black (0) kept.
+/// Makes the mask of a picture that was prepared, from `own` pixels to `size`: 8-bit gray PNG, where white (255) is to be painted
+/// anew and black (0) kept.
 ///
 /// The mask must be as large as the picture was, both upright. A mask without any white is taken: it asks to keep everything,
 /// and that is for the model to do.
-pub fn mask(bytes: Vec<u8>, picture: &Prepared, limits: &Limits, polarity: Polarity) -> Result<Vec<u8>, Refused> {
-    let own = (picture.own_width, picture.own_height);
-    painted(bytes, own, (picture.width, picture.height), limits, polarity)?.png()
+pub fn mask(
+    file: impl Into<File>,
+    own: (u32, u32),
+    size: (u32, u32),
+    limits: &Limits,
+    polarity: Polarity,
+) -> Result<Vec<u8>, Refused> {
+    painted(file.into(), own, size, limits, polarity)?.png()
 }
 
 /// As `mask`, for a picture of this size that keeps it.
-pub fn whole_mask(bytes: Vec<u8>, size: (u32, u32), limits: &Limits, polarity: Polarity) -> Result<Pixels, Refused> {
-    painted(bytes, size, size, limits, polarity)
+pub fn whole_mask(
+    file: impl Into<File>,
+    size: (u32, u32),
+    limits: &Limits,
+    polarity: Polarity,
+) -> Result<Pixels, Refused> {
+    painted(file.into(), size, size, limits, polarity)
 }
 
 fn painted(
-    bytes: Vec<u8>,
+    file: File,
     (width, height): (u32, u32),
     size: (u32, u32),
     limits: &Limits,
     polarity: Polarity,
 ) -> Result<Pixels, Refused> {
-    let opened = Opened::new(&bytes, limits)?;
+    let opened = Opened::owning(file, limits)?;
     let (own_width, own_height) = opened.upright();
     if (own_width, own_height) != (width, height) {
         return Err(Refused::OtherSize { width, height, own_width, own_height });
     }
     let orientation = opened.orientation;
     let pixels = opened.pixels()?;
-    drop(bytes);
     let gray = match polarity {
         Polarity::Transparent if pixels.is_transparent_anywhere(WHITE_FROM) => pixels.into_transparency(),
         _ => pixels.flatten(0).into_gray(),

@@ -1,11 +1,10 @@
-use std::io::Cursor;
-
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
 use crate::Refused;
+use crate::write::PngPieces;
 
 /// 8-bit samples, row by row: gray (1 channel), gray and alpha (2), RGB (3) or RGBA (4).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,21 +137,16 @@ impl Pixels {
     }
 
     /// A PNG without metadata. Fast: `Balanced` takes 20 times as long for nothing on a photo.
-    pub fn png(&self) -> Result<Vec<u8>, Refused> {
-        let failed = |error: png::EncodingError| Refused::Broken(format!("it cannot be written as PNG ({error})"));
-        // Half of the raw size is what a photo comes to; growing from nothing would copy it ten times.
-        let mut bytes = Cursor::new(Vec::with_capacity(self.data.len() / 2 + 1024));
-        let mut encoder = png::Encoder::new(&mut bytes, self.width, self.height);
-        encoder.set_depth(png::BitDepth::Eight);
-        encoder.set_color(match self.channels {
-            1 => png::ColorType::Grayscale,
-            2 => png::ColorType::GrayscaleAlpha,
-            3 => png::ColorType::Rgb,
-            _ => png::ColorType::Rgba,
-        });
-        encoder.set_compression(png::Compression::Fast);
-        encoder.set_filter(png::Filter::Adaptive);
-        encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.data)).map_err(failed)?;
-        Ok(bytes.into_inner())
+    pub fn png(self) -> Result<Vec<u8>, Refused> {
+        Ok(self.png_pieces()?.collect::<Vec<_>>().concat())
+    }
+
+    /// As `png`, in pieces that are made as they are taken: no more than one of them is there.
+    pub fn png_pieces(self) -> Result<PngPieces, Refused> {
+        PngPieces::new(self).map_err(|error| Refused::Broken(format!("it cannot be written as PNG ({error})")))
+    }
+
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.width as usize * usize::from(self.channels)
     }
 }

@@ -1,7 +1,7 @@
 use image::metadata::Orientation;
 
 use crate::open::{Opened, swaps_sides};
-use crate::{Limits, Refused};
+use crate::{File, Limits, Refused};
 
 /// What the image models of the Stable Diffusion family count in: their latent picture is an eighth as large.
 const STEP: u32 = 8;
@@ -18,17 +18,20 @@ pub struct Prepared {
 }
 
 /// Makes a caller's picture ready for a model. Transparent parts become white.
-pub fn prepare(bytes: Vec<u8>, limits: &Limits) -> Result<Prepared, Refused> {
-    let opened = Opened::new(&bytes, limits)?;
+pub fn prepare(file: &File, limits: &Limits) -> Result<Prepared, Refused> {
+    let opened = Opened::new(file, limits)?;
     let (own_width, own_height) = opened.upright();
-    let (width, height) = fit(own_width, own_height, limits.max_model_side);
+    let (width, height) = prepared_size((own_width, own_height), limits);
     let orientation = opened.orientation;
-    let pixels = opened.pixels()?;
-    // The file is not needed any more, and what follows needs the room.
-    drop(bytes);
-    let pixels = pixels.flatten(255).scale(as_filed((width, height), orientation), true)?;
+    let size = as_filed((width, height), orientation);
+    let pixels = opened.flat_for(size)?.scale(size, true)?;
     let png = pixels.into_rgb().turn(orientation).png()?;
     Ok(Prepared { width, height, own_width, own_height, png })
+}
+
+/// How large `prepare` makes a picture of this size.
+pub fn prepared_size((width, height): (u32, u32), limits: &Limits) -> (u32, u32) {
+    fit(width, height, limits.max_model_side)
 }
 
 /// The upright size, as it lies in a file with this orientation.

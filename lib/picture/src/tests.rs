@@ -2,7 +2,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 
-use crate::{Kind, Limits, Polarity, Prepared, Refused, answer, mask, prepare};
+use crate::{File, Kind, Limits, Polarity, Prepared, Refused, answer, prepare};
 
 const RED: [u8; 3] = [255, 0, 0];
 const GREEN: [u8; 3] = [0, 255, 0];
@@ -104,11 +104,16 @@ fn with_exif(jpeg: &[u8], orientation: u8) -> Vec<u8> {
 }
 
 fn prepared(bytes: Vec<u8>) -> Prepared {
-    prepare(bytes, &limits()).map_err(|refused| refused.to_string()).expect("it can be prepared")
+    prepare(&bytes.into(), &limits()).map_err(|refused| refused.to_string()).expect("it can be prepared")
+}
+
+fn mask_of(mask: Vec<u8>, picture: &Prepared, polarity: Polarity) -> Result<Vec<u8>, Refused> {
+    let own = (picture.own_width, picture.own_height);
+    crate::mask(mask, own, (picture.width, picture.height), &limits(), polarity)
 }
 
 fn refused(bytes: Vec<u8>) -> Refused {
-    prepare(bytes, &limits()).err().expect("it is refused")
+    prepare(&bytes.into(), &limits()).err().expect("it is refused")
 }
 
 #[test]
@@ -207,7 +212,7 @@ fn a_mask_goes_the_way_of_its_picture() {
     let picture = prepared(jpeg(RgbImage::new(2000, 1000)));
     assert_eq!((picture.width, picture.height), (1024, 512));
     let left_is_light = gray_png(&GrayImage::from_fn(2000, 1000, |x, _| Luma([if x < 1000 { 130 } else { 120 }])));
-    let mask = mask(left_is_light, &picture, &limits(), Polarity::Light).expect("it fits");
+    let mask = mask_of(left_is_light, &picture, Polarity::Light).expect("it fits");
     let DynamicImage::ImageLuma8(mask) = read(&mask) else { panic!("a mask is gray") };
     assert_eq!(mask.dimensions(), (1024, 512));
     assert!(mask.enumerate_pixels().all(|(x, _, pixel)| pixel.0[0] == if x < 512 { 255 } else { 0 }));
@@ -217,12 +222,12 @@ fn a_mask_goes_the_way_of_its_picture() {
 fn a_mask_is_upright_like_its_picture() {
     let picture = prepared(with_exif(&jpeg(RgbImage::new(64, 32)), 6));
     let top_is_white = gray_png(&GrayImage::from_fn(32, 64, |_, y| Luma([if y < 32 { 255 } else { 0 }])));
-    let mask = mask(top_is_white, &picture, &limits(), Polarity::Light).expect("it fits");
+    let mask = mask_of(top_is_white, &picture, Polarity::Light).expect("it fits");
     assert_eq!(seen(&mask).as_bytes()[0], b'W');
     assert_ne!(seen(&mask).as_bytes()[2], b'W');
 
     let lying = gray_png(&GrayImage::new(64, 32));
-    let refused = crate::mask(lying, &picture, &limits(), Polarity::Light).expect_err("it lies on its side");
+    let refused = mask_of(lying, &picture, Polarity::Light).expect_err("it lies on its side");
     assert_eq!(refused.to_string(), "must be as large as its picture, 32x64, and is 64x32");
 }
 
@@ -231,7 +236,7 @@ fn what_is_transparent_in_a_mask_is_kept() {
     let picture = prepared(jpeg(RgbImage::new(16, 16)));
     let half = RgbaImage::from_fn(16, 16, |x, _| Rgba([255, 255, 255, if x < 8 { 255 } else { 0 }]));
     let half = png_of(16, 16, png::ColorType::Rgba, png::BitDepth::Eight, half.as_raw());
-    let mask = mask(half, &picture, &limits(), Polarity::Light).expect("it fits");
+    let mask = mask_of(half, &picture, Polarity::Light).expect("it fits");
     let DynamicImage::ImageLuma8(mask) = read(&mask) else { panic!("a mask is gray") };
     assert_eq!((mask.get_pixel(7, 8).0, mask.get_pixel(8, 8).0), ([255], [0]));
 }
@@ -242,7 +247,7 @@ fn a_mask_may_say_by_transparency_what_is_painted_anew() {
     let made = |left: [u8; 4], right: [u8; 4]| {
         let file = RgbaImage::from_fn(16, 16, |x, _| Rgba(if x < 8 { left } else { right }));
         let file = png_of(16, 16, png::ColorType::Rgba, png::BitDepth::Eight, file.as_raw());
-        let mask = mask(file, &picture, &limits(), Polarity::Transparent).expect("it fits");
+        let mask = mask_of(file, &picture, Polarity::Transparent).expect("it fits");
         let DynamicImage::ImageLuma8(mask) = read(&mask) else { panic!("a mask is gray") };
         (mask.get_pixel(7, 8).0[0], mask.get_pixel(8, 8).0[0])
     };
@@ -288,4 +293,78 @@ fn garbage_of_a_model_is_told() {
     assert!(matches!(answer(png[..png.len() - 20].to_vec(), &limits()), Err(Refused::Broken(_))));
     let file = jpeg(quarters(64, 64, [RED, GREEN, BLUE, WHITE]));
     assert!(matches!(answer(file[..file.len() / 2].to_vec(), &limits()), Err(Refused::Broken(_))));
+}
+
+#[test]
+fn the_head_of_a_file_tells_as_much_as_the_whole() {
+    let photo = with_exif(&jpeg(RgbImage::from_fn(640, 480, |x, y| Rgb([x as u8, y as u8, 90]))), 6);
+    let head = File::from(photo[..photo.len() / 2].to_vec());
+    assert_eq!(crate::size_by_head(&head, &limits()), Ok(Some((480, 640))));
+    assert!(matches!(crate::size(&head, &limits()), Err(Refused::Broken(_))));
+    assert_eq!(crate::size(&File::from(photo.clone()), &limits()), Ok((480, 640)));
+    assert_eq!(crate::size_by_head(&File::from(photo[..30].to_vec()), &limits()), Ok(None));
+    let small = Limits { max_pixels: 1000, ..limits() };
+    assert!(matches!(crate::size_by_head(&head, &small), Err(Refused::TooLarge { .. })));
+}
+
+#[test]
+fn a_file_in_pieces_is_the_same_picture() {
+    let image = RgbImage::from_fn(90, 70, |x, y| Rgb([(x * 7 + y) as u8, (y * 5) as u8, (x * y) as u8]));
+    let dynamic = DynamicImage::ImageRgb8(image.clone());
+    let mut files =
+        vec![jpeg(image.clone()), png_of(90, 70, png::ColorType::Rgb, png::BitDepth::Eight, image.as_raw())];
+    files.extend([ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Bmp].map(|format| written(&dynamic, format)));
+    for file in files {
+        let whole = crate::read(file.clone(), &limits()).expect("a picture");
+        let pieces: Vec<Vec<u8>> = file.chunks(37).map(<[u8]>::to_vec).collect();
+        assert_eq!(crate::read(pieces.clone(), &limits()), Ok(whole.clone()), "{:?}", Kind::of(&file));
+        assert_eq!(crate::size(&File::from(pieces), &limits()), Ok((90, 70)));
+    }
+}
+
+#[test]
+fn noise_is_left_as_it_is_and_everything_else_packed() {
+    let mut state = 1_u32;
+    let mut noise = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let large = (0..900_000).map(&mut noise).collect::<Vec<u8>>();
+    let small = (0..300).map(&mut noise).collect::<Vec<u8>>();
+    for (width, height, data, most) in
+        [(600, 500, large, 901_500), (10, 10, small, 600), (600, 500, vec![7; 900_000], 20_000)]
+    {
+        let pixels = crate::Pixels::new(width, height, 3, data);
+        let pieces: Vec<Vec<u8>> = pixels.clone().png_pieces().expect("a PNG").collect();
+        assert!(pieces.iter().map(Vec::len).sum::<usize>() < most);
+        assert!(pieces.iter().all(|piece| piece.len() <= (256 + 80) * 1024));
+        assert_eq!(crate::read(pieces, &limits()), Ok(pixels));
+    }
+}
+
+#[test]
+fn a_large_png_is_made_small_as_it_is_read() {
+    const SIZE: (u32, u32) = (901, 603);
+    let limits = Limits { max_model_side: 256, ..limits() };
+    let png = |kind, data: &[u8]| png_of(SIZE.0, SIZE.1, kind, png::BitDepth::Eight, data);
+    let small = |file: Vec<u8>| prepare(&file.into(), &limits);
+    let of = |x: u32, y: u32| [(x / 4) as u8, (y / 3) as u8, 250 - (x / 8) as u8];
+    let image = RgbImage::from_fn(SIZE.0, SIZE.1, |x, y| Rgb(of(x, y)));
+    let glass = RgbaImage::from_fn(SIZE.0, SIZE.1, |x, y| {
+        let [red, green, blue] = of(x, y);
+        Rgba([red, green, blue, if x < 450 { 255 } else { 0 }])
+    });
+    let file = png(png::ColorType::Rgb, image.as_raw());
+    let opaque = small(file.clone()).map_err(|refused| refused.to_string()).expect("a picture");
+    assert_eq!((opaque.width, opaque.height, opaque.own_width), (256, 168, 901));
+    for (x, y, pixel) in read(&opaque.png).to_rgb8().enumerate_pixels() {
+        let wanted = of(x * 901 / 256, y * 603 / 168);
+        assert!(
+            pixel.0.iter().zip(wanted).all(|(one, other)| one.abs_diff(other) <= 3),
+            "{x} {y} {pixel:?} {wanted:?}"
+        );
+    }
+    let clear = small(png(png::ColorType::Rgba, glass.as_raw())).map_err(|refused| refused.to_string());
+    assert_eq!(read(&clear.expect("a picture").png).to_rgb8().get_pixel(200, 100).0, WHITE);
+    assert!(matches!(small(file[..file.len() / 2].to_vec()).err(), Some(Refused::Broken(_))));
 }

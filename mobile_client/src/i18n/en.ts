@@ -85,7 +85,7 @@ export const en = {
   address: 'Address',
   addressHint: 'For example http://192.168.1.20:3000',
   token: 'Access key',
-  tokenHint: 'Only if the server asks for one. It stays in the secure storage of this device.',
+  tokenHint: 'Only if the server asks for one. It stays on this device.',
   serverName: 'Name',
   headerName: 'Header',
   headerValue: 'Value',
@@ -120,6 +120,8 @@ export const en = {
   fNotOursAdvice: 'This is a web server, but not this platform. Check the port and the path.',
   fUnwell: 'The server is there, but not well (status {status}).',
   fUnwellAdvice: 'Its log says why.',
+  fVersion: 'The server is of another version: it does not know what this app asks for.',
+  fVersionAdvice: 'Bring the server or this app up to date.',
 
   // Problems
   pUnreachable: 'The server cannot be reached',
@@ -370,8 +372,9 @@ export const en = {
   days: '{n|# day|# days}',
   clearCache: 'Clear the cache',
   data: 'Your data',
-  dataText: 'Everything is on this device only.',
+  dataText: 'Everything is on this device only. The export is a ZIP file with your chats, pictures, sound and settings, without keys.',
   exportData: 'Export',
+  exportFailed: 'The file could not be written. Is there room for it?',
   deleteData: 'Delete everything',
   deleteDataText: 'Chats, pictures, recordings, servers and keys are deleted from this device for good. Requests still waiting: {n}.',
   log: 'Log',

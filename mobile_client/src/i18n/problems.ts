@@ -78,6 +78,8 @@ export function findingWords(finding: Finding, t: Translate): {look: 'fine' | 'w
       return {look: 'danger', title: t('fKey'), text: t('fKeyAdvice')};
     case 'not-ours':
       return {look: 'danger', title: t('fNotOurs', {status: finding.status}), text: t('fNotOursAdvice')};
+    case 'version':
+      return {look: 'warn', title: t('fVersion'), text: t('fVersionAdvice')};
     case 'unwell':
       return {look: 'warn', title: t('fUnwell', {status: finding.status}), text: t('fUnwellAdvice')};
   }

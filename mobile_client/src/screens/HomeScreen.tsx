@@ -11,6 +11,7 @@ import {useText} from '../i18n';
 import type {Key} from '../i18n/en';
 import {radius, space} from '../theme/tokens';
 import {useTheme} from '../theme/ThemeContext';
+import {inOneLine} from '../utils/helpers';
 
 type Feature = {icon: IconName; title: Key; text: Key; to: 'ImageGeneration' | 'ImageEditing' | 'TTS' | 'STT' | 'Chat' | 'Embeddings' | 'Search'};
 const features: Feature[] = [
@@ -52,7 +53,7 @@ export function HomeScreen() {
         <Row>
           <Icon name="server" color={colors.quiet} size={18} />
           <Words look="quiet" style={{flexShrink: 1}}>
-            {server === null ? t('noServer') : `${server.name} · ${state}`}
+            {server === null ? t('noServer') : inOneLine([server.name, state])}
           </Words>
           {server === null && <Button look="plain" label={t('addServer')} onPress={() => navigation.navigate('Server')} />}
         </Row>

@@ -31,8 +31,10 @@ import {prepareBytes} from '../services/pictures';
 import {encodeMask} from '../services/png';
 import {coverage, type Drawing, fitted, nothingDrawn, rasterise, visible} from '../services/strokes';
 import {radius} from '../theme/tokens';
+import {useTheme} from '../theme/ThemeContext';
 import {toBase64} from '../utils/bytes';
 import {limits} from '../utils/constants';
+import {inOneLine} from '../utils/helpers';
 
 type Way = 'mask' | 'whole';
 type Made = {item: Item; uri: string; beforeUri: string};
@@ -45,6 +47,7 @@ async function pictureOf(library: Library, id: string): Promise<Picked | null> {
 
 export function ImageEditingScreen() {
   const t = useText();
+  const {colors} = useTheme();
   const {params} = useRoute<RouteProp<Routes, 'ImageEditing'>>();
   const services = useServices();
   const items = useStore(services.library.items);
@@ -187,7 +190,7 @@ export function ImageEditingScreen() {
               <Card>
                 {made.item.placeholder && <StandIn />}
                 <BeforeAfter before={made.beforeUri} after={made.uri} aspect={(made.item.width ?? 1) / (made.item.height ?? 1)} />
-                <Words look="small">{[made.item.model, t('pixels', {width: made.item.width ?? 0, height: made.item.height ?? 0})].filter(Boolean).join(' · ')}</Words>
+                <Words look="small">{inOneLine([made.item.model, t('pixels', {width: made.item.width ?? 0, height: made.item.height ?? 0})])}</Words>
                 <Row>
                   <Button icon="edit" label={t('goOn')} onPress={() => void pictureOf(services.library, made.item.id).then((picture) => picture && pick(picture))} />
                   <Button icon="share" label={t('share')} onPress={() => void out(share)} />
@@ -206,7 +209,8 @@ export function ImageEditingScreen() {
               source={{uri: preview.uri}}
               accessibilityLabel={t('previewMask')}
               resizeMode="contain"
-              style={{width: '100%', aspectRatio: picked.width / picked.height, borderRadius: radius.small}}
+              // The mask's white may be the sheet's own.
+              style={{width: '100%', aspectRatio: picked.width / picked.height, borderRadius: radius.small, borderWidth: 1, borderColor: colors.edge}}
             />
             <Words>{t('maskCovers', {percent: (preview.part * 100).toFixed(1), width: picked.width, height: picked.height})}</Words>
           </>

@@ -22,6 +22,7 @@ import {imageCall, refusal} from '../services/calls';
 import {save, share} from '../services/files';
 import {type Item, promptsOf} from '../services/library';
 import {limits, pictureSizes} from '../utils/constants';
+import {inOneLine} from '../utils/helpers';
 
 const shapes = {square: [1, 1], wide: [3, 2], tall: [2, 3]} as const;
 type Shape = keyof typeof shapes;
@@ -122,7 +123,7 @@ export function ImageGenerationScreen() {
                 {item.placeholder && <StandIn />}
                 <LibraryPicture id={item.id} label={item.title} aspect={(item.width ?? 1) / (item.height ?? 1)} />
                 <Words look="small">
-                  {[item.model, item.width && t('pixels', {width: item.width, height: item.height ?? 0}), job.state === 'done' && job.fromCache && t('fromCache')].filter(Boolean).join(' · ')}
+                  {inOneLine([item.model, item.width && t('pixels', {width: item.width, height: item.height ?? 0}), job.state === 'done' && job.fromCache && t('fromCache')])}
                 </Words>
                 <Row>
                   <Button icon="edit" label={t('useInEditor')} onPress={() => navigation.navigate('ImageEditing', {itemId: item.id})} />

@@ -15,7 +15,7 @@ import type {Key} from '../i18n/en';
 import type {Routes} from '../navigation/routes';
 import {copyText, save, share} from '../services/files';
 import {space} from '../theme/tokens';
-import {formatBytes} from '../utils/helpers';
+import {formatBytes, inOneLine} from '../utils/helpers';
 
 const shown: [string, Key][] = [
   ['negative_prompt', 'negativePrompt'],
@@ -58,9 +58,7 @@ export function ItemScreen() {
                 item.about[field] === undefined ? null : <Words key={field} look="small">{`${t(label)}: ${item.about[field]}`}</Words>,
               )}
               <Words look="small">
-                {[item.model, item.width !== undefined && t('pixels', {width: item.width, height: item.height ?? 0}), formatBytes(item.size), new Date(item.createdAt).toLocaleString(language)]
-                  .filter(Boolean)
-                  .join(' · ')}
+                {inOneLine([item.model, item.width !== undefined && t('pixels', {width: item.width, height: item.height ?? 0}), formatBytes(item.size), new Date(item.createdAt).toLocaleString(language)])}
               </Words>
             </View>
             <Row>

@@ -14,7 +14,7 @@ import type {QueuedJob} from '../services/outbox';
 import {space} from '../theme/tokens';
 import {useTheme} from '../theme/ThemeContext';
 import type {Capability} from '../utils/constants';
-import {formatBytes, titleOf} from '../utils/helpers';
+import {formatBytes, inOneLine, titleOf} from '../utils/helpers';
 
 const kinds: Record<Capability, {icon: IconName; title: Key}> = {
   image: {icon: 'image', title: 'imageGeneration'},
@@ -98,7 +98,7 @@ function JobCard({job}: {job: QueuedJob}) {
           <View style={{flex: 1, minWidth: 0}}>
             <Words style={{fontWeight: '600'}}>{titleOf(job.title, 120) || t(kind.title)}</Words>
             <Words look="small">
-              {[t(kind.title), formatBytes(job.size), new Date(job.createdAt).toLocaleString(language)].join(' · ')}
+              {inOneLine([t(kind.title), formatBytes(job.size), new Date(job.createdAt).toLocaleString(language)])}
             </Words>
           </View>
         </Row>

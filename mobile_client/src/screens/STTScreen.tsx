@@ -17,6 +17,7 @@ import {useLocale, useText} from '../i18n';
 import {transcriptCall} from '../services/calls';
 import {copyText} from '../services/files';
 import type {Item} from '../services/library';
+import {inOneLine} from '../utils/helpers';
 
 const spokenLanguages = ['en', 'de', 'es', 'fr', 'it', 'pt', 'ja', 'zh', 'ar'] as const;
 
@@ -57,7 +58,7 @@ export function STTScreen() {
         {item.text === '' ? t('nothingHeard') : item.text}
       </Words>
       <Words look="small">
-        {[new Date(item.createdAt).toLocaleString(language), item.title, item.about.language && nameOf(String(item.about.language)), item.model].filter(Boolean).join(' · ')}
+        {inOneLine([new Date(item.createdAt).toLocaleString(language), item.title, item.about.language && nameOf(String(item.about.language)), item.model])}
       </Words>
       <Row>
         <Button

@@ -11,6 +11,7 @@ import {useServices, useStore} from '../hooks/useServices';
 import {useText} from '../i18n';
 import {type Findable, findables, type Found, type FoundBy} from '../services/search';
 import {space} from '../theme/tokens';
+import {inOneLine} from '../utils/helpers';
 
 type State = {at: 'idle'} | {at: 'searching'; since: number} | {at: 'found'; by: FoundBy; found: Found[]};
 
@@ -68,7 +69,7 @@ export function SearchScreen() {
                 <Pressable role="link" onPress={() => open(entry)}>
                   <Card>
                     <Words numberOfLines={3}>{entry.text}</Words>
-                    <Words look="small">{`${entry.where.kind === 'chat' ? t('chat') : t('gallery')} · ${Math.round(score * 100)} %`}</Words>
+                    <Words look="small">{inOneLine([entry.where.kind === 'chat' ? t('chat') : t('gallery'), `${Math.round(score * 100)} %`])}</Words>
                   </Card>
                 </Pressable>
               </View>

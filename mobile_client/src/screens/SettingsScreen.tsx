@@ -5,16 +5,16 @@ import {Platform, View} from 'react-native';
 import {Button} from '../components/Button';
 import {Choice, Toggle} from '../components/Choice';
 import {Card, Row, Screen} from '../components/Layout';
+import {Notice} from '../components/Notice';
 import {Confirm, Sheet} from '../components/Sheet';
 import {Words} from '../components/Words';
 import {useServices, useSettings, useStore} from '../hooks/useServices';
 import {useLocale, useText} from '../i18n';
 import {languages} from '../i18n/languages';
-import {save} from '../services/files';
+import {saveMade} from '../services/files';
 import {space} from '../theme/tokens';
-import {utf8} from '../utils/bytes';
 import {cacheBudgets} from '../utils/constants';
-import {formatBytes} from '../utils/helpers';
+import {apart, formatBytes, inOneLine} from '../utils/helpers';
 
 const days = [1, 7, 30, 365] as const;
 
@@ -29,6 +29,16 @@ export function SettingsScreen() {
   const [usage, setUsage] = useState<{entries: number; bytes: number} | null>(null);
   const [asking, setAsking] = useState(false);
   const [reading, setReading] = useState(false);
+  const [exporting, setExporting] = useState(false);
+  const [failed, setFailed] = useState(false);
+
+  const takeOut = () => {
+    setExporting(true);
+    setFailed(false);
+    void saveMade('application/zip', 'hybrid-ai-data.zip', services.exportAll)
+      .catch(() => setFailed(true))
+      .finally(() => setExporting(false));
+  };
 
   const measure = useCallback(() => void cache.usage().then(setUsage), [cache]);
   useEffect(() => {
@@ -79,7 +89,7 @@ export function SettingsScreen() {
       </Card>
 
       <Card title={t('cache')}>
-        <Words testID="cache-usage">{usage === null ? t('measuring') : t('cacheUsage', {n: usage.entries, size: formatBytes(usage.bytes), budget: formatBytes(cacheBytes)})}</Words>
+        <Words testID="cache-usage">{usage === null ? t('measuring') : t('cacheUsage', {n: usage.entries, size: apart(formatBytes(usage.bytes)), budget: apart(formatBytes(cacheBytes))})}</Words>
         <Choice
           label={t('cacheBudget')}
           value={cacheBytes}
@@ -100,10 +110,11 @@ export function SettingsScreen() {
       <Card title={t('data')}>
         <Words>{t('dataText')}</Words>
         <Row>
-          <Button icon="save" label={t('exportData')} onPress={() => void save(utf8(services.exportAll()), 'application/json', 'hybrid-ai-data.json')} />
+          <Button icon="save" label={t('exportData')} busy={exporting} onPress={takeOut} />
           <Button icon="info" label={t('log')} onPress={() => setReading(true)} />
           <Button look="danger" icon="trash" label={t('deleteData')} onPress={() => setAsking(true)} />
         </Row>
+        {failed && <Notice look="danger" text={t('exportFailed')} />}
       </Card>
 
       <Confirm
@@ -121,7 +132,7 @@ export function SettingsScreen() {
           <View key={index} style={{gap: space.hair}}>
             <Words selectable>{`${line.method} ${line.path} → ${line.status}`}</Words>
             <Words look="small" selectable>
-              {[new Date(line.at).toLocaleTimeString(locale), `${line.durationMs} ms`, line.requestId].filter(Boolean).join(' · ')}
+              {inOneLine([new Date(line.at).toLocaleTimeString(locale), `${line.durationMs} ms`, line.requestId])}
             </Words>
           </View>
         ))}

@@ -23,7 +23,7 @@ import {save, share} from '../services/files';
 import {type Item, promptsOf} from '../services/library';
 import {space} from '../theme/tokens';
 import {limits} from '../utils/constants';
-import {formatDuration} from '../utils/helpers';
+import {formatDuration, inOneLine} from '../utils/helpers';
 
 export function TTSScreen() {
   const t = useText();
@@ -122,7 +122,7 @@ function SpokenItem({item, isOpen, onOpen, when}: {item: Item; isOpen: boolean; 
       <Row style={{flexWrap: 'nowrap', alignItems: 'flex-start'}}>
         <View style={{flex: 1, gap: space.hair}}>
           <Words numberOfLines={isOpen ? undefined : 2}>{item.title}</Words>
-          <Words look="small">{[when, item.durationMs !== undefined && formatDuration(item.durationMs), item.model].filter(Boolean).join(' · ')}</Words>
+          <Words look="small">{inOneLine([when, item.durationMs !== undefined && formatDuration(item.durationMs), item.model])}</Words>
           {item.placeholder && <StandIn short />}
         </View>
         <IconButton icon={isOpen ? 'close' : 'play'} label={isOpen ? t('close') : t('listenTo', {title: item.title})} onPress={onOpen} />

@@ -1,8 +1,9 @@
 import {knownModels, limits, timing, type Capability} from '../utils/constants';
 import {newId} from '../utils/helpers';
-import {utf8} from '../utils/bytes';
+import {endingOf, utf8} from '../utils/bytes';
 import {type Answer, chatReply, createApi, embeddingReply, type Model, type Models, transcriptReply} from './api';
 import {type Call, embeddingCall} from './calls';
+import {createArchive, type Sink} from './archive';
 import {createCache} from './cache';
 import {createChats} from './chats';
 import {requestKey, sha256} from './hash';
@@ -293,20 +294,33 @@ export function createServices(options: {
       return knownModels[capability].map((name) => ({name, placeholder: false, state: 'unknown'}));
     },
 
-    /** Everything of this person, as one file: settings without secrets, chats, and the list of made things. */
-    exportAll(): string {
+    /**
+     * Everything of this person as one ZIP file, written piece by piece: `data.json` with the settings without secrets, the
+     * chats and the list of made things, and beside it the files of those things.
+     */
+    async exportAll(write: Sink): Promise<void> {
+      const archive = createArchive(write);
+      const made: (Item & {file?: string})[] = [];
+      for (const item of library.items.get()) {
+        const file = await library.read(item.id);
+        if (file === null) {
+          made.push(item);
+          continue;
+        }
+        const name = `files/${item.id}.${endingOf(item.type)}`;
+        archive.add(name, file.bytes, new Date(item.createdAt));
+        made.push({...item, file: name});
+      }
       const {servers, ...rest} = settings.store.get();
-      return JSON.stringify(
-        {
-          format: 'hybrid-ai-data',
-          version: 1,
-          settings: {...rest, servers: servers.map(({id, name, address}) => ({id, name, address}))},
-          conversations: chats.all.get(),
-          library: library.items.get(),
-        },
-        null,
-        2,
-      );
+      const data = {
+        format: 'hybrid-ai-data',
+        version: 2,
+        settings: {...rest, servers: servers.map(({id, name, address}) => ({id, name, address}))},
+        conversations: chats.all.get(),
+        library: made,
+      };
+      archive.add('data.json', utf8(JSON.stringify(data, null, 2)), new Date());
+      archive.end();
     },
 
     /** Removes everything from this device. */

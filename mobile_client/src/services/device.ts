@@ -2,6 +2,7 @@ import AsyncStorage from '@react-native-async-storage/async-storage';
 import {Directory, File, Paths} from 'expo-file-system';
 import * as SecureStore from 'expo-secure-store';
 
+import {endingOf, typeOf} from '../utils/bytes';
 import type {Blobs, KeyValue, Storage} from './storage';
 
 /** Storage on iOS and Android. `device.web.ts` is the browser's. */
@@ -34,12 +35,6 @@ const secrets: KeyValue = {
   names: async () => [],
 };
 
-/** The type is the name's ending: files carry no types of their own. */
-const endings: Record<string, string> = {
-  'image/png': 'png', 'image/jpeg': 'jpg', 'image/webp': 'webp', 'audio/wav': 'wav', 'audio/mpeg': 'mp3',
-  'audio/mp4': 'm4a', 'audio/ogg': 'ogg', 'audio/flac': 'flac', 'audio/webm': 'webm', 'application/json': 'json',
-};
-
 function files(directory: Directory): Blobs {
   let known: Map<string, File> | null = null;
   // Listed once: a gallery asks for hundreds of names.
@@ -67,7 +62,7 @@ function files(directory: Directory): Blobs {
       if (part.exists) part.delete();
       part.create();
       part.write(bytes);
-      const target = new File(directory, `${name}.${endings[type] ?? 'bin'}`);
+      const target = new File(directory, `${name}.${endingOf(type)}`);
       if (old?.exists) old.delete();
       await part.move(target);
       all().set(name, target);
@@ -75,8 +70,7 @@ function files(directory: Directory): Blobs {
     async read(name) {
       const file = get(name);
       if (file === null) return null;
-      const type = Object.entries(endings).find(([, ending]) => `.${ending}` === file.extension)?.[0];
-      return {bytes: await file.bytes(), type: type ?? 'application/octet-stream'};
+      return {bytes: await file.bytes(), type: typeOf(file.extension)};
     },
     async remove(name) {
       get(name)?.delete();

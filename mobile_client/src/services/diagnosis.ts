@@ -17,6 +17,8 @@ export type Finding =
   | {state: 'key'}
   /** A server, but not this platform. */
   | {state: 'not-ours'; status: number}
+  /** The platform, but of another time: it does not know what this app asks for. */
+  | {state: 'version'}
   /** The platform, but it says it is not well. */
   | {state: 'unwell'; status: number};
 
@@ -95,6 +97,11 @@ export async function diagnose(
   });
   if (tried === 'failed') return probe.origin === null ? {state: 'no-answer'} : {state: 'cors', origin: probe.origin};
   if (tried !== 'late' && (tried.status === 401 || tried.status === 403)) return {state: 'key'};
+  if (tried !== 'late' && (tried.status === 404 || tried.status === 405)) {
+    // A model that nobody serves is 404 too, and says so.
+    const told = platformError(await tried.text().catch(() => ''));
+    if (told?.error !== 'model_not_found') return {state: 'version'};
+  }
   const placeholder = tried !== 'late' && tried.headers.get('x-placeholder') === 'true';
   return {state: 'fine', ms, placeholder};
 }

@@ -1,9 +1,10 @@
 import * as Clipboard from 'expo-clipboard';
-import {Directory, File, Paths} from 'expo-file-system';
+import {Directory, File, FileMode, Paths} from 'expo-file-system';
 import * as Sharing from 'expo-sharing';
 import {Platform} from 'react-native';
 
 import {newId} from '../utils/helpers';
+import type {Sink} from './archive';
 
 /** Files that come in and go out, on phones. `files.web.ts` is the browser's. */
 export async function readUri(uri: string): Promise<Uint8Array<ArrayBuffer>> {
@@ -36,6 +37,25 @@ export async function save(bytes: Uint8Array<ArrayBuffer>, type: string, name: s
   if (Platform.OS === 'ios') return share(bytes, type, name);
   const folder = await Directory.pickDirectoryAsync();
   folder.createFile(name, type).write(bytes);
+}
+
+/** A file that is made piece by piece; where it goes as with `save`. */
+export async function saveMade(type: string, name: string, make: (write: Sink) => Promise<void>): Promise<void> {
+  // Asked for first: whoever changes their mind waits for nothing.
+  const folder = Platform.OS === 'ios' ? Paths.cache : await Directory.pickDirectoryAsync().catch(() => null);
+  if (folder === null) return;
+  if (Platform.OS === 'ios') {
+    const old = new File(folder, name);
+    if (old.exists) old.delete();
+  }
+  const file = folder.createFile(name, type);
+  const handle = file.open(FileMode.WriteOnly);
+  try {
+    await make((piece) => handle.writeBytes(piece));
+  } finally {
+    handle.close();
+  }
+  if (Platform.OS === 'ios') await Sharing.shareAsync(file.uri, {mimeType: type});
 }
 
 export async function copyText(text: string): Promise<void> {

@@ -1,5 +1,7 @@
 import * as Clipboard from 'expo-clipboard';
 
+import type {Sink} from './archive';
+
 /** Files that come in and go out, in a browser. */
 export async function readUri(uri: string): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await (await fetch(uri)).arrayBuffer());
@@ -26,13 +28,24 @@ export async function share(bytes: Uint8Array<ArrayBuffer>, type: string, name: 
 }
 
 export async function save(bytes: Uint8Array<ArrayBuffer>, type: string, name: string): Promise<void> {
-  const {uri, release} = await temporaryUri(bytes, type);
+  download(new Blob([bytes], {type}), name);
+}
+
+/** A file that is made piece by piece: the browser keeps the pieces where it has room, on disk when they are many. */
+export async function saveMade(type: string, name: string, make: (write: Sink) => Promise<void>): Promise<void> {
+  const pieces: Blob[] = [];
+  await make((piece) => void pieces.push(new Blob([piece])));
+  download(new Blob(pieces, {type}), name);
+}
+
+function download(blob: Blob, name: string): void {
+  const uri = URL.createObjectURL(blob);
   const link = document.createElement('a');
   link.href = uri;
   link.download = name;
   link.click();
   // The browser reads the address after this function is over.
-  setTimeout(release, 60_000);
+  setTimeout(() => URL.revokeObjectURL(uri), 60_000);
 }
 
 export async function copyText(text: string): Promise<void> {

@@ -83,3 +83,19 @@ export function sniff(bytes: Uint8Array): string | null {
   if (bytes[0] === 0xff && ((bytes[1] ?? 0) & 0xe0) === 0xe0) return 'audio/mpeg';
   return null;
 }
+
+/** What files are called by what is in them: files of a phone carry no types of their own. */
+const endings: Record<string, string> = {
+  'image/png': 'png', 'image/jpeg': 'jpg', 'image/webp': 'webp', 'audio/wav': 'wav', 'audio/mpeg': 'mp3',
+  'audio/mp4': 'm4a', 'audio/ogg': 'ogg', 'audio/flac': 'flac', 'audio/webm': 'webm', 'application/json': 'json',
+};
+
+export function endingOf(type: string): string {
+  return endings[type] ?? 'bin';
+}
+
+/** `extension` with its dot. */
+export function typeOf(extension: string): string {
+  const known = Object.entries(endings).find(([, ending]) => `.${ending}` === extension);
+  return known?.[0] ?? 'application/octet-stream';
+}

@@ -54,3 +54,13 @@ export function fitWithin(width: number, height: number, side: number): {width: 
     height: Math.max(1, Math.round(height * scale)),
   };
 }
+
+/** Keeps its own direction inside a text of the other: "9 KB" in an Arabic sentence (Unicode's isolates; nobody sees them). */
+export function apart(text: string | number): string {
+  return `\u2068${text}\u2069`;
+}
+
+/** What there is to say about a thing, on one line, each part in its own direction. */
+export function inOneLine(parts: readonly (string | number | false | null | undefined)[]): string {
+  return parts.filter(Boolean).map((part) => apart(part as string | number)).join(' · ');
+}

@@ -12,6 +12,7 @@ jest.mock('../../src/services/files', () => ({
   temporaryUri: async () => ({uri: 'memory:x', release: () => undefined}),
   share: async () => undefined,
   save: async () => undefined,
+  saveMade: async () => undefined,
   copyText: jest.fn(async () => undefined),
 }));
 jest.mock('../../src/services/pictures', () => ({

@@ -1,6 +1,7 @@
 import {inflateSync} from 'node:zlib';
 
-import {crc32, encodeMask, pictureSize} from '../../src/services/png';
+import {encodeMask, pictureSize} from '../../src/services/png';
+import {crc32} from '../../src/utils/crc';
 import {coverage, draw, type Drawing, type Edit, extend, fitted, nothingDrawn, rasterise, redo, undo} from '../../src/services/strokes';
 
 /** Numbers that look random and are the same every time. */

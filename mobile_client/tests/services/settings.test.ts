@@ -72,6 +72,13 @@ test('the connection test says what is wrong', async () => {
   expect(await look(() => refusal(503))).toEqual({state: 'unwell', status: 503});
 });
 
+test('a server that does not know the app’s requests is of another version; a model that nobody serves is none of that', async () => {
+  const known = (status: number, error: string) => look((url) => (url.endsWith('/health') ? healthy() : new Response(JSON.stringify({error, message: 'y', details: {}, timestamp: ''}), {status})));
+  expect(await known(404, 'not_found')).toEqual({state: 'version'});
+  expect(await known(405, 'method_not_allowed')).toEqual({state: 'version'});
+  expect(await known(404, 'model_not_found')).toMatchObject({state: 'fine'});
+});
+
 test('it tries the key on a real request, and tells of stand-ins', async () => {
   expect(await look((url) => (url.endsWith('/health') ? healthy() : refusal(403)))).toEqual({state: 'key'});
   expect(await look((url) => (url.endsWith('/health') ? healthy() : new Response('{}', {headers: {'x-placeholder': 'true'}})))).toMatchObject({state: 'fine', placeholder: true});

@@ -1,5 +1,7 @@
 // Servers, themes, the cache and one's own data.
 import {expect} from '../browser.mjs';
+import {sizeOf} from '../picture.mjs';
+import {filesOf} from '../zip.mjs';
 
 export async function settings(w) {
   const {page, step, see, go, button, field, state} = w;
@@ -59,10 +61,15 @@ export async function settings(w) {
     await page.waitForFunction(() => /^0 answers,/.test(document.querySelector('[data-testid="cache-usage"]')?.textContent ?? ''));
   });
 
-  await step('one’s data can be taken out, without the keys', async () => {
-    const data = JSON.parse((await w.download(() => button('Export').click())).toString());
+  await step('one’s data can be taken out, pictures and sound too, without the keys', async () => {
+    const files = filesOf(await w.download(() => button('Export').click()));
+    const data = JSON.parse(files.get('data.json').toString());
     expect(data.format === 'hybrid-ai-data' && data.conversations.length > 0 && data.library.length > 0, 'something is missing');
     expect(!JSON.stringify(data).includes('x-walk') && !JSON.stringify(data).includes('token'), 'it has secrets in it');
+    for (const item of data.library) expect(files.get(item.file)?.length === item.size, `${item.kind} ${item.id} has no file`);
+    const picture = data.library.find((one) => one.kind === 'image');
+    expect(sizeOf(files.get(picture.file)).width === picture.width, 'the picture is another');
+    return `${files.size} files`;
   });
 
   if (state.failures !== 0) throw new Error('a refusal is left over');

@@ -77,7 +77,7 @@ export async function start(w) {
     await phone.getByLabel('Address').filter({visible: true}).first().waitFor();
     await phone.getByText('From a link').filter({visible: true}).first().waitFor();
     await phone.goto(home);
-    await phone.getByText(/From a link · connected/).filter({visible: true}).first().waitFor();
+    await phone.getByText(/From a link\W+connected/).filter({visible: true}).first().waitFor();
     const kept = await phone.evaluate(() => localStorage.getItem('hybrid:v1:settings'));
     expect(!kept.includes('secret'), 'the key lies among the settings');
     await fresh.close();
