@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::outbound::Hooks;
 use crate::stats::Stats;
 use crate::stdio::Pipe;
+use crate::waiting::Waiting;
 
 /// CPU time is counted in ticks, and a component that computes yields to other requests once a tick.
 pub const TICK: Duration = Duration::from_millis(5);
@@ -119,14 +120,14 @@ impl State {
         }
     }
 
-    /// Makes the store ready for its next request.
-    pub fn begin(&mut self) {
+    /// Makes the store ready for its next request. Gives where it is counted how long that waits for others.
+    pub fn begin(&mut self) -> Arc<Waiting> {
         self.used.clear();
         self.wanted.clear();
         self.root_done = false;
         self.meter.reset();
         self.cpu.fill(0);
-        self.hooks.begin();
+        self.hooks.begin()
     }
 
     /// The request is over: what it held is free for others, although the store waits for its next.
