@@ -28,6 +28,7 @@ mod compat;
 mod component;
 mod error;
 mod gen_ai;
+mod hits;
 mod intake;
 mod leftover;
 mod limits;

@@ -27,6 +27,7 @@ use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView as _};
 
 use crate::access::Access;
 use crate::error::Refusal;
+use crate::hits;
 use crate::leftover::Drained;
 use crate::limits::{Hit, Kind};
 use crate::pages::Pages;
@@ -199,10 +200,13 @@ async fn admit_and_start(
     access: &mut Access,
 ) -> Result<Started, Refusal> {
     let limits = &generation.config.limits;
+    let met = |limit: &str| desk.registry.metrics.limits.add(&["", limit], 1);
     if request.headers().len() > limits.headers {
+        met("headers");
         return Err(Refusal::TooManyHeaders { limit: limits.headers });
     }
     if request.body().size_hint().lower() > limits.request_body_bytes {
+        met("request_body_bytes");
         return Err(Refusal::TooLarge { limit: limits.request_body_bytes });
     }
     let place = match Arc::clone(&desk.places).try_acquire_owned() {
@@ -212,7 +216,10 @@ async fn admit_and_start(
             let waiting = Arc::clone(&desk.places).acquire_owned();
             match tokio::time::timeout(std::time::Duration::from_secs(1), waiting).await {
                 Ok(Ok(place)) => place,
-                _ => return Err(Refusal::Busy),
+                _ => {
+                    met("concurrent_requests");
+                    return Err(Refusal::Busy);
+                }
             }
         }
     };
@@ -449,6 +456,10 @@ fn broken(worker: &Worker, error: &anyhow::Error) -> Broken {
         let error = anyhow::Error::new(hit.clone());
         return Broken { error, components: worker.store.data().components() };
     }
+    if let Some(limit) = hits::limit(error) {
+        let name = culprit.map_or("", |member| member.loaded.name.as_str());
+        worker.store.data().metrics.limits.add(&[name, limit], 1);
+    }
     let name = culprit.map_or("a component", |member| member.loaded.name.as_str());
     let cause = error.root_cause().to_string();
     let printed = worker.store.data().output.take().map(|text| format!("; it printed: {text}")).unwrap_or_default();
@@ -513,6 +524,7 @@ async fn wait_for_head(
             if response.headers().len() > generation.config.limits.headers =>
         {
             let most = generation.config.limits.headers;
+            desk.registry.metrics.limits.add(&["", "headers"], 1);
             access.failure("a component answered with too many header fields", &anyhow!("`limits.headers` is {most}"));
             access.components(components);
             refused(&Refusal::Broken, id, access)
@@ -569,6 +581,7 @@ async fn wait_for_head(
             refused(&Refusal::Broken, id, access)
         }
         Event::Late => {
+            desk.registry.metrics.limits.add(&["", "request_ms"], 1);
             access.failure("the request took too long", &anyhow!("`limits.request_ms` passed"));
             refused(&Refusal::Timeout, id, access)
         }
@@ -715,6 +728,7 @@ impl http_body::Body for GuestBody {
             }
             Poll::Pending => {
                 if this.deadline.as_mut().poll(cx).is_ready() {
+                    this.desk.registry.metrics.limits.add(&["", "request_ms"], 1);
                     this.access.failure("the answer took too long", &anyhow!("`limits.request_ms` passed"));
                     return this.broken_off(&Refusal::Timeout, Error::HttpResponseTimeout);
                 }

@@ -64,6 +64,8 @@ pub struct State {
     pub root_done: bool,
     pub meter: Arc<Meter>,
     pub metrics: Arc<Metrics>,
+    /// Random bytes in one call.
+    pub random_bytes: u64,
     /// Ticks that each member has computed.
     cpu: Vec<u64>,
     /// Places in members that let in only so many requests.
@@ -105,6 +107,7 @@ impl State {
             hooks,
             memory,
             metrics,
+            random_bytes: limits.random_bytes,
             cpu: vec![0; roster.len()],
             permits: Vec::new(),
             settings,
@@ -376,7 +379,7 @@ pub fn tick(engine: &Engine) -> Result<()> {
 }
 
 /// Whose code runs in a store just now.
-fn running(store: &StoreContextMut<'_, State>) -> Option<usize> {
+pub fn running(store: &StoreContextMut<'_, State>) -> Option<usize> {
     let trace = WasmBacktrace::force_capture(store);
     let place = trace.frames().first()?.module().image_range().start as usize;
     store.data().roster.iter().position(|seat| seat.code.contains(&place))

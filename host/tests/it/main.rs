@@ -13,6 +13,7 @@ mod keys;
 mod limits;
 mod models;
 mod names;
+mod observe;
 mod pages;
 mod refused;
 mod reload;
