@@ -257,6 +257,30 @@ mod tests {
         assert!(rows <= MAX_ROWS + MORE_ROWS + 1, "{rows}");
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn counts_outlast_the_process_where_there_is_a_file() {
+        let folder = std::env::temp_dir().join(format!("hybrid-ai-usage-{}", std::process::id()));
+        let kinds = BTreeMap::from([(STORE.to_owned(), Kind::default())]);
+        for requests in ["1", "2"] {
+            // The thread that writes the last one's file may still be ending.
+            let mut tries = 0;
+            let stores = loop {
+                match Stores::open(&Place::File, &kinds, &folder) {
+                    Ok(stores) => break stores,
+                    Err(error) => assert!(tries < 100, "{error:#}"),
+                }
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(50));
+            };
+            let usage = Usage::new(1, stores);
+            usage.count(0, &work("phone", "a/b"), false);
+            usage.settle().await;
+            usage.stores.flush();
+            assert_eq!(kept(&usage, "phone\tllm\ta/b\trequests").await, requests);
+        }
+        std::fs::remove_dir_all(&folder).expect("it was there");
+    }
+
     #[tokio::test]
     async fn what_was_counted_before_a_start_goes_on_and_old_days_go() {
         let usage = usage();

@@ -9,6 +9,7 @@ mod chains;
 mod component_limits;
 mod contract;
 mod examples;
+mod faults;
 mod keys;
 mod limits;
 mod models;
