@@ -49,7 +49,7 @@ pub fn run_all(arguments: &[String]) -> anyhow::Result<()> {
 /// Sends made-up requests to every operation; at most about so many in all.
 pub fn fuzz(arguments: &[String]) -> anyhow::Result<()> {
     let cases: usize = match arguments {
-        [] => 2_000,
+        [] => 10_000,
         [cases] => cases.parse().context("the argument is a number of requests")?,
         _ => bail!("usage: cargo xtask fuzz-api [REQUESTS]"),
     };
