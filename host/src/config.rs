@@ -570,7 +570,7 @@ impl Config {
             .or_else(|| environment("XDG_CACHE_HOME").map(|dir| PathBuf::from(dir).join("hybrid-ai")))
             .or_else(|| environment("HOME").map(|dir| PathBuf::from(dir).join(".cache/hybrid-ai")))
             .unwrap_or_else(|| std::env::temp_dir().join("hybrid-ai"));
-        let traces = Target::read(file.telemetry, &environment).context("in `telemetry`")?;
+        let traces = Target::read(file.telemetry, environment).context("in `telemetry`")?;
         let mut forms = built_in.errors;
         forms.extend(file.errors);
         let forms = forms.into_iter().map(|(path, form)| (path, Arc::new(form))).collect();

@@ -266,7 +266,7 @@ impl WasiHttpHooks for Hooks {
             if let Some(call) = &mut flight.call {
                 call.answered(&response);
             }
-            let response = response?;
+            let (response, flight) = (response?, Some(flight));
             let gap = options.and_then(|options| options.between_bytes_timeout);
             let response = response.map(|body| match gap {
                 Some(gap) => Landing { body: Paced { body, gap, late: None }, flight }.boxed_unsync(),
@@ -323,7 +323,8 @@ struct Flight {
 /// An answer's body, with what counts it.
 struct Landing<B> {
     body: B,
-    flight: Flight,
+    /// Until the last byte: who reads it may hold the empty rest for longer.
+    flight: Option<Flight>,
 }
 
 impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Landing<B> {
@@ -332,7 +333,12 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Landing<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        counted(polled, &self.flight.moved)
+        let Some(flight) = &self.flight else { return polled };
+        let polled = counted(polled, &flight.moved);
+        if matches!(&polled, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream() {
+            self.flight = None;
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
