@@ -4,6 +4,11 @@ import {deflateSync, crc32} from 'node:zlib'
 export const base = process.env.BASE
 export const keyless = process.env.KIND === 'keyless'
 
+// What an answer to `one two three` holds: the stand-in upstream says it again, the platform's own says what it is.
+export const said = keyless ? 'No language model runs here' : 'one two three'
+// A change that whoever answers understands.
+export const change = keyless ? 'make it brighter' : 'grass'
+
 // A model of the stand-in upstream; without one the platform's own answers.
 export const model = name => (keyless ? 'dummy' : `acme/${name}`)
 

@@ -16,6 +16,12 @@ def model(name):
     return "" if KEYLESS else f"acme/{name}"
 
 
+# What an answer to "one two three" holds: the stand-in upstream says it again, the platform's own says what it is.
+SAID = "No language model runs here" if KEYLESS else "one two three"
+# A change that whoever answers understands.
+CHANGE = "make it brighter" if KEYLESS else "grass"
+
+
 def png(width, height, pixel):
     """A PNG of RGBA pixels."""
 

@@ -1,8 +1,8 @@
-//! The line that the log gets for each request.
+//! What is said of each request when it is over: a line in the log, the counts, and the span of its trace.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
@@ -11,6 +11,9 @@ use crate::error::Form;
 use crate::registry::{Generation, Worker};
 use crate::request::Desk;
 use crate::telemetry::{self, Level};
+use crate::told::{Told, Work};
+use crate::trace::{self, Kind, Part, Span, Value};
+use crate::waiting::Waiting;
 
 /// Kept while a request runs; written when it is over, whatever way that comes about.
 pub struct Access {
@@ -23,9 +26,14 @@ pub struct Access {
     agent: Option<HeaderValue>,
     client: Arc<str>,
     id: HeaderValue,
-    parameters: Option<HeaderValue>,
-    /// The name of the key that the request came with.
-    key: Option<HeaderValue>,
+    /// What the answer tells of itself.
+    pub told: Told,
+    /// What the request has to do with a trace.
+    pub part: Option<Part>,
+    /// How long it waits for others; none where no component is asked.
+    pub waiting: Option<Arc<Waiting>>,
+    /// When the first piece of a stream went out.
+    first: Option<Duration>,
     components: String,
     status: Option<StatusCode>,
     size_bytes: u64,
@@ -56,8 +64,10 @@ impl Access {
             agent: request.headers().get(header::USER_AGENT).cloned(),
             client: Arc::clone(client),
             id: id.clone(),
-            parameters: None,
-            key: None,
+            told: Told::default(),
+            part: None,
+            waiting: None,
+            first: None,
             components: String::new(),
             status: None,
             size_bytes: 0,
@@ -74,12 +84,11 @@ impl Access {
         self.status = Some(status);
     }
 
-    pub fn parameters(&mut self, parameters: &HeaderValue) {
-        self.parameters = Some(parameters.clone());
-    }
-
-    pub fn key(&mut self, key: HeaderValue) {
-        self.key = Some(key);
+    /// A piece of a stream goes out; a comment is none.
+    pub fn piece(&mut self, data: &[u8]) {
+        if self.first.is_none() && data.first().is_some_and(|first| *first != b':') {
+            self.first = Some(self.started.elapsed());
+        }
     }
 
     pub fn components(&mut self, components: String) {
@@ -112,36 +121,104 @@ impl Access {
         if let Some(trial) = &*self.desk.registry.canary.load() {
             trial.ended(&self.generation, self.status, self.broken.load(Ordering::Relaxed), time);
         }
-        self.desk.registry.metrics.lane(self.desk.lane).request(self.status, time);
+        self.counted(time);
         if !telemetry::enabled(Level::Info) {
             return;
         }
         let text = |value: &'_ Option<HeaderValue>| -> String {
             value.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
         };
-        let (agent, parameters, key) = (text(&self.agent), text(&self.parameters), text(&self.key));
-        // Without the query: people put things there.
-        let path = self.uri.path();
-        let route = &path[..path.floor_char_boundary(MAX_PATH)];
+        let (agent, parameters, key) = (text(&self.agent), text(&self.told.parameters), text(&self.told.key));
+        let trace = self.part.as_ref().map(|part| trace::hex(&part.context.trace));
         let duration_ms = time.as_secs_f64() * 1000.0;
         let status = self.status.map_or(CLIENT_GONE, |status| u64::from(status.as_u16()));
-        telemetry::line(
-            Level::Info,
-            "request",
-            &[
-                ("method", self.method.as_str().into()),
-                ("route", route.into()),
-                ("parameters", (&parameters).into()),
-                ("status", status.into()),
-                ("duration_ms", duration_ms.into()),
-                ("size_bytes", self.size_bytes.into()),
-                ("user_agent", (&agent).into()),
-                ("key", (&key).into()),
-                ("client", self.client.as_ref().into()),
-                ("request_id", self.id.to_str().unwrap_or_default().into()),
-                ("components", (&self.components).into()),
-            ],
-        );
+        let fields = [
+            ("method", self.method.as_str().into()),
+            ("route", self.route().into()),
+            ("parameters", (&parameters).into()),
+            ("status", status.into()),
+            ("duration_ms", duration_ms.into()),
+            ("size_bytes", self.size_bytes.into()),
+            ("user_agent", (&agent).into()),
+            ("key", (&key).into()),
+            ("client", self.client.as_ref().into()),
+            ("request_id", self.id.to_str().unwrap_or_default().into()),
+            ("components", (&self.components).into()),
+            ("trace_id", trace.as_deref().unwrap_or_default().into()),
+        ];
+        // Most requests are part of no trace.
+        let fields = if trace.is_some() { &fields[..] } else { &fields[..fields.len() - 1] };
+        telemetry::line(Level::Info, "request", fields);
+    }
+
+    /// Without the query: people put things there.
+    fn route(&self) -> &str {
+        let path = self.uri.path();
+        &path[..path.floor_char_boundary(MAX_PATH)]
+    }
+
+    fn counted(&mut self, time: Duration) {
+        let (registry, lane) = (&self.desk.registry, self.desk.lane);
+        let counts = registry.metrics.lane(lane);
+        counts.request(self.status, time);
+        if let Some(waiting) = &self.waiting {
+            counts.own(time.saturating_sub(waiting.total()));
+        }
+        let work = self.told.work(self.status);
+        let broken = self.broken.load(Ordering::Relaxed);
+        if let Some(work) = &work {
+            let error = match &self.status {
+                _ if broken => "broken",
+                Some(status) if status.as_u16() >= 400 => status.as_str(),
+                Some(_) => "",
+                None => "gone",
+            };
+            registry.usage.count(lane, work, !error.is_empty());
+            registry.gen_ai.count(lane, work, time, self.first, error);
+        }
+        if let Some(part) = &self.part
+            && let Some(traces) = &part.traces
+        {
+            traces.tell(self.span(part, work.as_ref(), broken, time));
+        }
+    }
+
+    /// Names and sizes: no content, and no keys.
+    fn span(&self, part: &Part, work: Option<&Work<'_>>, broken: bool, time: Duration) -> Span {
+        let (start, end) = trace::until_now(time);
+        let status = self.status.map_or(CLIENT_GONE, |status| u64::from(status.as_u16()));
+        let mut attributes: Vec<(&str, Value)> = vec![
+            ("http.request.method", self.method.as_str().into()),
+            ("url.path", self.route().into()),
+            ("url.scheme", "http".into()),
+            ("http.response.status_code", status.into()),
+            ("http.response.body.size", self.size_bytes.into()),
+            ("hybrid.request_id", self.id.to_str().unwrap_or_default().into()),
+            ("hybrid.components", self.components.as_str().into()),
+        ];
+        if let Some(work) = work {
+            let names = [
+                ("gen_ai.operation.name", work.operation),
+                ("gen_ai.provider.name", work.provider),
+                ("gen_ai.request.model", work.asked),
+                ("gen_ai.response.model", work.model),
+            ];
+            attributes
+                .extend(names.into_iter().filter(|(_, name)| !name.is_empty()).map(|(at, name)| (at, name.into())));
+            let counts =
+                [("gen_ai.usage.input_tokens", work.input_tokens), ("gen_ai.usage.output_tokens", work.output_tokens)];
+            attributes.extend(counts.into_iter().filter(|(_, count)| *count > 0).map(|(at, count)| (at, count.into())));
+        }
+        Span {
+            context: part.context,
+            parent: part.parent,
+            name: format!("{} {}", self.method, self.route()),
+            kind: Kind::Server,
+            start,
+            end,
+            attributes,
+            failed: broken || status >= 500,
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use crate::server::Stop;
 use crate::swap::{Change, Door, Outcome, Swaps};
 use crate::tasks::Tasks;
 use crate::telemetry::{self, Level};
+use crate::usage::Filter;
 
 /// Operators and their scrapers are few; a head comes at once or not at all.
 const HEAD_WAIT: Duration = Duration::from_secs(10);
@@ -120,13 +121,13 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
             changed(desk.swaps.submit(Change::Remove { name: named(name), door: Door::Admin }).await)
         }
         (Method::POST, ["components", name, "rollback"]) => {
-            changed(desk.swaps.submit(Change::Rollback { name: named(name) }).await)
+            changed(desk.swaps.submit(Change::Rollback { name: named(name), door: Door::Admin }).await)
         }
         (Method::POST, ["components", name, "promote"]) => {
-            changed(desk.swaps.submit(Change::Promote { name: named(name) }).await)
+            changed(desk.swaps.submit(Change::Promote { name: named(name), door: Door::Admin }).await)
         }
         (Method::POST, ["components", name, "abandon"]) => {
-            changed(desk.swaps.submit(Change::Abandon { name: named(name) }).await)
+            changed(desk.swaps.submit(Change::Abandon { name: named(name), door: Door::Admin }).await)
         }
         (Method::GET, ["metrics"]) => {
             let mut answer = text(StatusCode::OK, desk.registry.metrics.text());
@@ -135,7 +136,8 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
             answer
         }
         (Method::GET, ["components"]) => json_answer(StatusCode::OK, &components(&desk.registry)),
-        (_, ["metrics" | "components"]) => not_allowed("GET"),
+        (Method::GET, ["usage"]) => usage(desk, request.uri().query().unwrap_or_default()).await,
+        (_, ["metrics" | "components" | "usage"]) => not_allowed("GET"),
         (_, ["components", _]) => not_allowed("PUT, DELETE"),
         (_, ["components", _, "rollback" | "promote" | "abandon"]) => not_allowed("POST"),
         _ => refused(StatusCode::NOT_FOUND, "not_found", "the admin address knows no such path"),
@@ -166,6 +168,18 @@ fn turned_away(told: &Told, request: &Request<Incoming>) -> Option<Answer> {
 /// In a time that does not tell how much of it was right.
 fn same(theirs: &[u8], ours: &[u8]) -> bool {
     theirs.len() == ours.len() && theirs.iter().zip(ours).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+/// What was used, by whom: `?from=2026-11-01&to=2026-11-30&key=NAME&model=ORG/NAME&capability=NAME`, each left out at will.
+async fn usage(desk: &Desk, query: &str) -> Answer {
+    let filter = match Filter::parse(query) {
+        Ok(filter) => filter,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, "validation_error", &format!("{error:#}")),
+    };
+    match desk.registry.usage.tell(&filter).await {
+        Ok(told) => json_answer(StatusCode::OK, &told),
+        Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", &format!("{error:#}")),
+    }
 }
 
 /// A new version, in the body. `?canary=5` gives it to five percent of the clients first, `&promote_after=1000` makes it

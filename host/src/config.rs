@@ -17,6 +17,7 @@ use crate::keyvalue::{Kind, Place};
 pub use crate::limits::{ComponentLimits, Isolation};
 use crate::limits::{LimitsText, SmokeText};
 use crate::models::Models;
+use crate::otlp::{Target, TargetText};
 use crate::smoke::Call;
 use crate::telemetry::Level;
 use crate::trust::Trust;
@@ -46,6 +47,8 @@ pub struct Config {
     pub place_unsaid: bool,
     /// Stores by name.
     pub stores: BTreeMap<String, Kind>,
+    /// Where the spans of traces go.
+    pub traces: Option<Target>,
     /// The app's build; empty for none, absent for where one is looked for.
     pub app_dir: Option<PathBuf>,
     pub limits: Limits,
@@ -352,6 +355,7 @@ struct File {
     models_file: Option<PathBuf>,
     store: Option<String>,
     stores: BTreeMap<String, Kind>,
+    telemetry: TargetText,
     app_dir: Option<PathBuf>,
     limits: Option<Limits>,
     chains: BTreeMap<String, Vec<String>>,
@@ -566,6 +570,7 @@ impl Config {
             .or_else(|| environment("XDG_CACHE_HOME").map(|dir| PathBuf::from(dir).join("hybrid-ai")))
             .or_else(|| environment("HOME").map(|dir| PathBuf::from(dir).join(".cache/hybrid-ai")))
             .unwrap_or_else(|| std::env::temp_dir().join("hybrid-ai"));
+        let traces = Target::read(file.telemetry, environment).context("in `telemetry`")?;
         let mut forms = built_in.errors;
         forms.extend(file.errors);
         let forms = forms.into_iter().map(|(path, form)| (path, Arc::new(form))).collect();
@@ -577,6 +582,7 @@ impl Config {
             log_level,
             data_dir,
             state_dir,
+            traces,
             app_dir: file.app_dir,
             place,
             place_unsaid,
@@ -638,6 +644,9 @@ impl Config {
         if keep(self.place != before.place || self.stores != before.stores, "store") {
             self.place = before.place.clone();
             self.stores.clone_from(&before.stores);
+        }
+        if keep(self.traces != before.traces, "telemetry") {
+            self.traces.clone_from(&before.traces);
         }
         let (ours, theirs, ceiling) = (&mut self.limits, &before.limits, before.ceiling);
         if keep(ours.memory_bytes > ceiling.memory_bytes, "limits.memory_bytes") {

@@ -300,6 +300,7 @@ pub fn base(engine: &Engine, stores: Arc<Stores>) -> Result<Base> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<_, WasiHttp>(&mut linker, State::http)?;
+    crate::hits::count(&mut linker)?;
     add_settings(&mut linker)?;
     Ok(Base { linker, stores })
 }

@@ -102,6 +102,10 @@ async fn serve(config: Config, arguments: Serve) -> Result<()> {
         // The second signal ends at once.
         () = told_to_stop()? => Ok(()),
     };
+    if let Some(traces) = &registry.traces {
+        traces.flush().await;
+    }
+    registry.usage.settle().await;
     stores.flush();
     ended
 }

@@ -126,6 +126,8 @@ pub struct Lane {
     /// By first digit of the status; 0 for clients that left before an answer.
     statuses: [AtomicU64; 6],
     times: Histogram,
+    /// The same without the waiting for upstreams.
+    own: Histogram,
 }
 
 impl Lane {
@@ -133,6 +135,11 @@ impl Lane {
         let class = status.map_or(0, |status| usize::from(status.as_u16() / 100).min(5));
         self.statuses[class].fetch_add(1, Ordering::Relaxed);
         self.times.record(time);
+    }
+
+    /// What of a request's time was the platform's own.
+    pub fn own(&self, time: Duration) {
+        self.own.record(time);
     }
 }
 
@@ -233,7 +240,12 @@ impl Metrics {
         let mut times = Times::default();
         self.lanes.iter().for_each(|lane| times.take(&lane.times));
         page.family("hybrid_request_seconds", "histogram", "From a request's head to the end of its answer.");
-        page.histogram("hybrid_request_seconds", &[], &times);
+        page.histogram("hybrid_request_seconds", &[], &times, power_of_two);
+        let mut own = Times::default();
+        self.lanes.iter().for_each(|lane| own.take(&lane.own));
+        let help = "What of that was the platform's own: without the time in which an upstream was asked or answered.";
+        page.family("hybrid_overhead_seconds", "histogram", help);
+        page.histogram("hybrid_overhead_seconds", &[], &own, half_steps);
         self.limits.collect(&mut page);
         self.swaps.collect(&mut page);
         if let Some(bytes) = resident_bytes() {
@@ -245,6 +257,17 @@ impl Metrics {
         }
         page.0
     }
+}
+
+/// From 128 µs to 9 minutes.
+fn power_of_two(micros: u64) -> bool {
+    micros.is_power_of_two() && (128..=1 << 29).contains(&micros)
+}
+
+/// From 24 µs to 8 s, two for each power of two: overhead is told well below a millisecond.
+fn half_steps(micros: u64) -> bool {
+    let half = micros.is_multiple_of(3) && (micros / 3).is_power_of_two();
+    (half || micros.is_power_of_two()) && (24..=1 << 23).contains(&micros)
 }
 
 /// A page of metrics as it is written.
@@ -267,27 +290,44 @@ impl Page {
         let _ = writeln!(self.0, " {value}");
     }
 
-    /// The samples of one histogram: a bucket for each power of two from 128 µs to 9 minutes.
-    pub fn histogram(&mut self, name: &str, labels: &[(&str, &str)], times: &Times) {
-        let mut below = 0;
-        for (index, count) in times.buckets.iter().enumerate() {
-            below += count;
+    /// The samples of one histogram, with the bounds (in microseconds) that are wanted.
+    pub fn histogram(&mut self, name: &str, labels: &[(&str, &str)], times: &Times, wanted: fn(u64) -> bool) {
+        let mut between = 0;
+        let buckets = times.buckets.iter().enumerate().filter_map(|(index, count)| {
+            between += count;
             let end = bucket_end(index);
-            if end.is_power_of_two() && (128..=1 << 29).contains(&end) {
-                let _ = write!(self.0, "{name}_bucket");
-                self.labels(labels, Some(end as f64 / 1e6));
-                let _ = writeln!(self.0, " {below}");
-            }
+            wanted(end).then(|| (end as f64 / 1e6, std::mem::take(&mut between)))
+        });
+        let buckets: Vec<(f64, u64)> = buckets.collect();
+        self.buckets(name, labels, buckets.into_iter(), times.count(), times.seconds());
+    }
+
+    /// The same of counts for each bucket: where it ends, and how many lie in it.
+    pub fn buckets(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &str)],
+        buckets: impl Iterator<Item = (f64, u64)>,
+        count: u64,
+        sum: f64,
+    ) {
+        let mut below = 0;
+        let bucket = |page: &mut Self, end: f64, below: u64| {
+            let _ = write!(page.0, "{name}_bucket");
+            page.labels(labels, Some(end));
+            let _ = writeln!(page.0, " {below}");
+        };
+        for (end, counted) in buckets {
+            below += counted;
+            bucket(self, end, below);
         }
-        let _ = write!(self.0, "{name}_bucket");
-        self.labels(labels, Some(f64::INFINITY));
-        let _ = writeln!(self.0, " {below}");
+        bucket(self, f64::INFINITY, count);
         let _ = write!(self.0, "{name}_sum");
         self.labels(labels, None);
-        let _ = writeln!(self.0, " {}", times.seconds());
+        let _ = writeln!(self.0, " {sum}");
         let _ = write!(self.0, "{name}_count");
         self.labels(labels, None);
-        let _ = writeln!(self.0, " {below}");
+        let _ = writeln!(self.0, " {count}");
     }
 
     fn labels(&mut self, labels: &[(&str, &str)], le: Option<f64>) {
@@ -356,5 +396,9 @@ mod tests {
         assert!(text.contains("hybrid_request_seconds_bucket{le=\"+Inf\"} 1\n"), "{text}");
         assert!(text.contains("hybrid_request_seconds_bucket{le=\"0.001024\"} 0\n"), "{text}");
         assert!(text.contains("hybrid_request_seconds_bucket{le=\"0.002048\"} 1\n"), "{text}");
+        metrics.lane(0).own(Duration::from_micros(45));
+        let text = metrics.text();
+        assert!(text.contains("hybrid_overhead_seconds_bucket{le=\"0.000032\"} 0\n"), "{text}");
+        assert!(text.contains("hybrid_overhead_seconds_bucket{le=\"0.000048\"} 1\n"), "{text}");
     }
 }

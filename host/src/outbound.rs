@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -25,6 +25,8 @@ use wasmtime_wasi_http::{
 use crate::address::{NotPublic, PublicResolver, is_public};
 use crate::config::{ComponentLimits, Grant, Limits, Origin, Outbound};
 use crate::metrics::Metrics;
+use crate::trace::{self, Kind, Part, Span, TRACEPARENT, Value};
+use crate::waiting::{Wait, Waiting};
 
 /// The connections of all components. Lives as long as the process.
 pub struct Pool {
@@ -43,29 +45,32 @@ impl Pool {
 
 fn client_with<R>(
     limits: &Limits,
-    mut connector: HttpConnector<R>,
+    connector: HttpConnector<R>,
 ) -> Result<Client<HttpsConnector<HttpConnector<R>>, WasiBody>>
 where
     HttpConnector<R>: Connect + Clone,
     HttpsConnector<HttpConnector<R>>: Connect + Clone,
 {
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_millis(limits.idle_upstream_ms))
+        .pool_max_idle_per_host(limits.idle_upstream_connections)
+        .build(self::connector(limits, connector)?))
+}
+
+pub fn connector<R>(limits: &Limits, mut connector: HttpConnector<R>) -> Result<HttpsConnector<HttpConnector<R>>> {
     connector.enforce_http(false);
     // Head and body of a request are two writes; with Nagle's algorithm the second waits for the peer's delayed
     // acknowledgement, 40 ms.
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(Duration::from_millis(limits.connect_ms)));
     connector.set_keepalive(Some(Duration::from_secs(30)));
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+    Ok(hyper_rustls::HttpsConnectorBuilder::new()
         .with_native_roots()
         .context("reading the machine's certificates")?
         .https_or_http()
         .enable_http1()
-        .wrap_connector(connector);
-    Ok(Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_millis(limits.idle_upstream_ms))
-        .pool_max_idle_per_host(limits.idle_upstream_connections)
-        .build(connector))
+        .wrap_connector(connector))
 }
 
 /// A component that sends, with what it may do.
@@ -86,6 +91,10 @@ pub struct Hooks {
     /// What each has sent for the request that runs.
     used: Vec<Used>,
     metrics: Arc<Metrics>,
+    /// How long the request that runs has waited for others.
+    waiting: Arc<Waiting>,
+    /// What it has to do with a trace.
+    pub part: Option<Part>,
 }
 
 struct Used {
@@ -118,13 +127,16 @@ impl Moved {
 
 impl Hooks {
     pub fn new(pool: Arc<Pool>, fallback: Option<Arc<Sender>>, metrics: Arc<Metrics>) -> Self {
-        Self { pool, sender: None, fallback, used: Vec::new(), metrics }
+        Self { pool, sender: None, fallback, used: Vec::new(), metrics, waiting: Arc::default(), part: None }
     }
 
-    /// Makes ready for the next request.
-    pub fn begin(&mut self) {
+    /// Makes ready for the next request. Gives where it is counted how long that waits for others.
+    pub fn begin(&mut self) -> Arc<Waiting> {
         self.sender = None;
         self.used.clear();
+        self.part = None;
+        Waiting::begin(&mut self.waiting);
+        Arc::clone(&self.waiting)
     }
 
     pub fn sends(&mut self, sender: Arc<Sender>) {
@@ -152,13 +164,14 @@ impl Hooks {
         Ok(Arc::clone(&used.meter))
     }
 
-    /// Whether the request may go out, and is counted: what counts its bytes, and whether its address is to be looked at.
-    fn admit(&mut self, request: &mut Request<WasiBody>) -> Result<(Guard, Arc<Moved>), Error> {
+    /// Whether the request may go out, and is counted: whether its address is to be looked at, and what goes along with it.
+    fn admit(&mut self, request: &mut Request<WasiBody>) -> Result<(Guard, Flight), Error> {
         let sender = self.sender.take().or_else(|| self.fallback.clone()).ok_or(Error::HttpRequestDenied)?;
         let guard = self.guard(&sender.grant, request).inspect_err(|_| {
             self.metrics.limits.add(&[&sender.component, "outbound_host"], 1);
         })?;
-        Ok((guard, self.count(sender)?))
+        let call = self.part.as_ref().and_then(|part| Call::new(part, &sender, guard, request));
+        Ok((guard, Flight { moved: self.count(sender)?, _wait: self.waiting.start(), call }))
     }
 
     /// Whether a sender may go there, with the credential added where it belongs. A component that fetches what somebody
@@ -177,9 +190,11 @@ impl Hooks {
         if !listed {
             let pattern =
                 grant.results.iter().find(|pattern| pattern.matches(&origin)).ok_or(Error::HttpRequestDenied)?;
+            // Whose trace it is concerns nobody there.
+            request.headers_mut().remove(TRACEPARENT);
             request.headers_mut().remove(header::AUTHORIZATION);
             if pattern.is_address() {
-                return Ok(Guard::No);
+                return Ok(Guard::Stranger);
             }
             // An address needs no resolver, so that none would look at it.
             let ours = origin.address().is_some_and(|address| !is_public(address));
@@ -201,6 +216,8 @@ impl Hooks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guard {
     No,
+    /// Nothing, although others named it: the operator wrote that very address.
+    Stranger,
     /// The address must be one of the public internet.
     Public,
 }
@@ -229,28 +246,47 @@ impl WasiHttpHooks for Hooks {
         let admitted = self.admit(&mut request);
         let pool = Arc::clone(&self.pool);
         Box::new(async move {
-            let (guard, moved) = admitted?;
-            let sent = Arc::clone(&moved);
+            let (guard, mut flight) = admitted?;
+            let sent = Arc::clone(&flight.moved);
             let request = request.map(|body| Counted { body, moved: sent }.boxed_unsync());
             // The head must come within this; hyper-util has its own limit for the connection.
             let wait = options.and_then(|options| options.first_byte_timeout);
             let sending = match guard {
-                Guard::No => pool.client.request(request),
+                Guard::No | Guard::Stranger => pool.client.request(request),
                 Guard::Public => pool.guarded.request(request),
             };
             let response = match wait {
-                Some(wait) => tokio::time::timeout(wait, sending).await.map_err(|_| Error::ConnectionReadTimeout)?,
-                None => sending.await,
+                Some(wait) => tokio::time::timeout(wait, sending).await,
+                None => Ok(sending.await),
             };
-            let response = response.map_err(|error| told(&error))?;
+            let response = match response {
+                Ok(response) => response.map_err(|error| told(&error)),
+                Err(_) => Err(Error::ConnectionReadTimeout),
+            };
+            if let Some(call) = &mut flight.call {
+                call.answered(&response);
+            }
+            let (response, flight) = (response?, Some(flight));
             let gap = options.and_then(|options| options.between_bytes_timeout);
             let response = response.map(|body| match gap {
-                Some(gap) => Counted { body: Paced { body, gap, late: None }, moved }.boxed_unsync(),
-                None => Counted { body: body.map_err(Error::from), moved }.boxed_unsync(),
+                Some(gap) => Landing { body: Paced { body, gap, late: None }, flight }.boxed_unsync(),
+                None => Landing { body: body.map_err(Error::from), flight }.boxed_unsync(),
             });
             Ok((response, Box::new(std::future::ready(Ok(()))) as _))
         })
     }
+}
+
+type Polled = Poll<Option<Result<Frame<Bytes>, Error>>>;
+
+fn counted(polled: Polled, moved: &Moved) -> Polled {
+    if let Poll::Ready(Some(Ok(frame))) = &polled
+        && let Some(data) = frame.data_ref()
+        && let Err(error) = moved.count(data.len())
+    {
+        return Poll::Ready(Some(Err(error)));
+    }
+    polled
 }
 
 /// A body that counts towards what its component may move.
@@ -265,11 +301,42 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Counted<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-            && let Err(error) = self.moved.count(data.len())
-        {
-            return Poll::Ready(Some(Err(error)));
+        counted(polled, &self.moved)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What goes along with a request until its answer's last byte, or until nobody wants that any more.
+struct Flight {
+    moved: Arc<Moved>,
+    _wait: Wait,
+    call: Option<Box<Call>>,
+}
+
+/// An answer's body, with what counts it.
+struct Landing<B> {
+    body: B,
+    /// Until the last byte: who reads it may hold the empty rest for longer.
+    flight: Option<Flight>,
+}
+
+impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Landing<B> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let Some(flight) = &self.flight else { return polled };
+        let polled = counted(polled, &flight.moved);
+        if matches!(&polled, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream() {
+            self.flight = None;
         }
         polled
     }
@@ -280,6 +347,70 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Counted<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// A call as its span tells it.
+struct Call {
+    part: Part,
+    context: trace::Context,
+    began: Instant,
+    attributes: Vec<(&'static str, Value)>,
+    name: String,
+    failed: bool,
+}
+
+impl Call {
+    /// Hands the trace on to an upstream that is configured; others hear nothing of it. None where no span is told.
+    fn new(part: &Part, sender: &Sender, guard: Guard, request: &mut Request<WasiBody>) -> Option<Box<Self>> {
+        let context = if part.traces.is_some() { part.context.child() } else { part.context };
+        if guard == Guard::No && matches!(sender.grant.outbound, Outbound::To(_)) {
+            request.headers_mut().insert(TRACEPARENT, context.header());
+        }
+        part.traces.as_ref()?;
+        let (method, uri) = (request.method(), request.uri());
+        let host = uri.host().unwrap_or_default();
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+        // Without the path and the query: some upstreams take names and signatures there.
+        let attributes = vec![
+            ("http.request.method", method.as_str().into()),
+            ("server.address", host.into()),
+            ("server.port", u64::from(port).into()),
+            ("hybrid.component", sender.component.as_str().into()),
+        ];
+        let name = format!("{method} {host}");
+        Some(Box::new(Self { part: part.clone(), context, began: Instant::now(), attributes, name, failed: true }))
+    }
+
+    fn answered(&mut self, response: &Result<Response<Incoming>, Error>) {
+        match response {
+            Ok(response) => {
+                let status = response.status();
+                self.attributes.push(("http.response.status_code", u64::from(status.as_u16()).into()));
+                self.failed = status.is_client_error() || status.is_server_error();
+                if self.failed {
+                    self.attributes.push(("error.type", status.as_str().into()));
+                }
+            }
+            Err(error) => self.attributes.push(("error.type", error.to_string().as_str().into())),
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let Some(traces) = self.part.traces.take() else { return };
+        let (start, end) = trace::until_now(self.began.elapsed());
+        traces.tell(Span {
+            context: self.context,
+            parent: Some(self.part.context.span),
+            name: std::mem::take(&mut self.name),
+            kind: Kind::Client,
+            start,
+            end,
+            attributes: std::mem::take(&mut self.attributes),
+            failed: self.failed,
+        });
     }
 }
 
@@ -422,7 +553,7 @@ mod tests {
         // An operator's own address is meant; a name that leads to one is not.
         let with = |pattern: &str| Grant { results: vec![Pattern::parse(pattern).expect("a pattern")], ..grant() };
         let admitted = |pattern: &str, uri: &str| hooks(with(pattern)).admit(&mut request(uri));
-        assert_eq!(admitted("http://127.0.0.1:9", "http://127.0.0.1:9/a").expect("meant").0, Guard::No);
+        assert_eq!(admitted("http://127.0.0.1:9", "http://127.0.0.1:9/a").expect("meant").0, Guard::Stranger);
         assert_eq!(admitted("http://localhost:9", "http://localhost:9/a").expect("looked at").0, Guard::Public);
         assert!(admitted("https://*.0.1", "https://127.0.0.1/a").is_err());
         assert!(admitted("https://store.example", "https://store.example:8443/a").is_err());

@@ -19,14 +19,17 @@ use crate::canary::Trial;
 use crate::compile::Compiler;
 use crate::component::Loaded;
 use crate::config::{Config, Grant, Outbound};
+use crate::gen_ai::GenAi;
 use crate::intake::Intake;
 use crate::keyvalue::Stores;
 use crate::link::Base;
 use crate::metrics::Metrics;
+use crate::otlp::Traces;
 use crate::outbound::{Hooks, Pool, Sender};
 use crate::snapshot::{Entry, Snapshot};
 use crate::stats::Ledger;
 use crate::store::{self, State};
+use crate::usage::Usage;
 
 /// A store with the instances that requests have needed so far. It serves one request at a time, so that a trap costs
 /// one.
@@ -80,6 +83,11 @@ struct IdleWorker {
 pub struct Registry {
     pub engine: Engine,
     pub metrics: Arc<Metrics>,
+    /// What was used, by whom.
+    pub usage: Arc<Usage>,
+    pub gen_ai: Arc<GenAi>,
+    /// Where spans go; nowhere, where the configuration names no collector.
+    pub traces: Option<Arc<Traces>>,
     pub intake: Intake,
     pub base: Base,
     /// Requests at work at once; [`Registry::resize`] follows the configuration.
@@ -131,11 +139,18 @@ impl Registry {
         let engine = store::engine(&config.limits)?;
         store::tick(&engine)?;
         let stores = Stores::open(&config.place, &config.stores, &config.state_dir)?;
+        let usage = Usage::start(lanes + 1, Arc::clone(&stores))?;
         let base = crate::link::base(&engine, stores)?;
         // One more than serve: versions are tried out on a lane of their own.
         let ledger = Arc::new(Ledger::new(lanes + 1));
         let metrics = Arc::new(Metrics::new(lanes + 1));
         metrics.add(Arc::clone(&ledger) as _);
+        let gen_ai = Arc::new(GenAi::new(lanes + 1));
+        metrics.add(Arc::clone(&gen_ai) as _);
+        let traces = config.traces.as_ref().map(Traces::start).transpose()?;
+        if let Some(traces) = &traces {
+            metrics.add(Arc::clone(traces) as _);
+        }
         let intake = Intake { compiler: Compiler::new(&engine, &config.program, &config.data_dir), ledger };
         let snapshot = snapshot(&intake, &engine, &base, &config)?;
         let places = config.limits.concurrent_requests;
@@ -145,6 +160,9 @@ impl Registry {
             engine,
             environment: if alone.is_some() { std::env::vars().collect() } else { Vec::new() },
             metrics,
+            usage,
+            gen_ai,
+            traces,
             intake,
             alone,
             base,

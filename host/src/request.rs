@@ -27,12 +27,15 @@ use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView as _};
 
 use crate::access::Access;
 use crate::error::Refusal;
+use crate::hits;
+use crate::leftover::Drained;
 use crate::limits::{Hit, Kind};
 use crate::pages::Pages;
 use crate::registry::{Generation, HandleFunc, Live, Registry, Worker};
 use crate::store::{Meter, State};
 use crate::tasks::Tasks;
 use crate::telemetry::{self, Level};
+use crate::trace::{Part, TRACEPARENT};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const COMPONENTS: HeaderName = HeaderName::from_static("x-components");
@@ -43,6 +46,9 @@ const LOG_PARAMETERS: HeaderName = HeaderName::from_static("x-log-parameters");
 /// What an answer has cost, and whose key the request came with.
 const LOG_USAGE: HeaderName = HeaderName::from_static("x-log-usage");
 const LOG_KEY: HeaderName = HeaderName::from_static("x-log-key");
+/// Who answered. These go out too.
+const MODEL: HeaderName = HeaderName::from_static("x-model");
+const PROVIDER: HeaderName = HeaderName::from_static("x-provider");
 
 /// What `serve` answers with: the host's own few words, or a component's stream.
 pub type Answer = Either<Full<Bytes>, GuestBody>;
@@ -144,6 +150,7 @@ pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>
         None => desk.registry.pick(request.headers(), &client),
     };
     let mut access = Access::new(&desk, &generation, started, &request, &client, &id);
+    access.part = Part::of(request.headers(), desk.registry.traces.as_ref());
     if let Some(pages) = &desk.pages
         && Pages::concerns(request.uri().path())
         && let Some(mut answer) = pages.answer(&request, &id).await
@@ -151,6 +158,7 @@ pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>
         answer.headers_mut().insert(REQUEST_ID, id);
         return told(answer, access);
     }
+    let request = Drained::of(request, &desk.tasks);
     match admit_and_start(&desk, &generation, &client, request, &id, &mut access).await {
         Ok((place, course, head, body_done)) => {
             wait_for_head(&desk, &generation, started, place, course, head, body_done, &id, access).await
@@ -187,15 +195,18 @@ async fn admit_and_start(
     desk: &Arc<Desk>,
     generation: &Arc<Generation>,
     client: &str,
-    request: Request<Incoming>,
+    request: Request<Drained>,
     id: &HeaderValue,
     access: &mut Access,
 ) -> Result<Started, Refusal> {
     let limits = &generation.config.limits;
+    let met = |limit: &str| desk.registry.metrics.limits.add(&["", limit], 1);
     if request.headers().len() > limits.headers {
+        met("headers");
         return Err(Refusal::TooManyHeaders { limit: limits.headers });
     }
     if request.body().size_hint().lower() > limits.request_body_bytes {
+        met("request_body_bytes");
         return Err(Refusal::TooLarge { limit: limits.request_body_bytes });
     }
     let place = match Arc::clone(&desk.places).try_acquire_owned() {
@@ -205,14 +216,18 @@ async fn admit_and_start(
             let waiting = Arc::clone(&desk.places).acquire_owned();
             match tokio::time::timeout(std::time::Duration::from_secs(1), waiting).await {
                 Ok(Ok(place)) => place,
-                _ => return Err(Refusal::Busy),
+                _ => {
+                    met("concurrent_requests");
+                    return Err(Refusal::Busy);
+                }
             }
         }
     };
     let mut worker = desk.registry.worker(Arc::clone(generation), desk.lane);
     worker.served += 1;
     worker.store.set_epoch_deadline(1);
-    worker.store.data_mut().begin();
+    access.waiting = Some(worker.store.data_mut().begin());
+    worker.store.data_mut().hooks.part.clone_from(&access.part);
     if let Err(error) = worker.enter().await {
         access.broken(&worker, &error);
         return Err(refusal(&error));
@@ -243,7 +258,7 @@ async fn admit_and_start(
 fn guest_request(
     desk: &Desk,
     client: &str,
-    request: Request<Incoming>,
+    request: Request<Drained>,
     id: &HeaderValue,
     worker: &mut Worker,
     limit: u64,
@@ -260,6 +275,11 @@ fn guest_request(
         }
         parts.headers.insert(REQUEST_ID, id.clone());
         parts.headers.remove(LOG_PARAMETERS);
+    }
+    if let Some(part) = &worker.store.data().hooks.part
+        && part.traces.is_some()
+    {
+        parts.headers.insert(TRACEPARENT, part.context.header());
     }
     let headers = FieldMap::new_immutable(worker.store.data_mut().http().hooks, parts.headers);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -278,7 +298,7 @@ fn guest_request(
     )
 }
 
-fn stock_request(mut request: Request<Incoming>) -> wasmtime_wasi_http::handler::Request {
+fn stock_request(mut request: Request<Drained>) -> wasmtime_wasi_http::handler::Request {
     // WASI 0.2 wants an authority, which HTTP/1 keeps in a header.
     if request.uri().authority().is_none() {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
@@ -436,6 +456,10 @@ fn broken(worker: &Worker, error: &anyhow::Error) -> Broken {
         let error = anyhow::Error::new(hit.clone());
         return Broken { error, components: worker.store.data().components() };
     }
+    if let Some(limit) = hits::limit(error) {
+        let name = culprit.map_or("", |member| member.loaded.name.as_str());
+        worker.store.data().metrics.limits.add(&[name, limit], 1);
+    }
     let name = culprit.map_or("a component", |member| member.loaded.name.as_str());
     let cause = error.root_cause().to_string();
     let printed = worker.store.data().output.take().map(|text| format!("; it printed: {text}")).unwrap_or_default();
@@ -500,19 +524,18 @@ async fn wait_for_head(
             if response.headers().len() > generation.config.limits.headers =>
         {
             let most = generation.config.limits.headers;
+            desk.registry.metrics.limits.add(&["", "headers"], 1);
             access.failure("a component answered with too many header fields", &anyhow!("`limits.headers` is {most}"));
             access.components(components);
             refused(&Refusal::Broken, id, access)
         }
         Event::Head(Ok(Head { response, components })) => {
             let (mut parts, body) = response.into_parts();
-            if let Some(parameters) = parts.headers.remove(LOG_PARAMETERS) {
-                access.parameters(&parameters);
-            }
-            if let Some(key) = parts.headers.remove(LOG_KEY) {
-                access.key(key);
-            }
-            parts.headers.remove(LOG_USAGE);
+            access.told.parameters = parts.headers.remove(LOG_PARAMETERS);
+            access.told.key = parts.headers.remove(LOG_KEY);
+            access.told.usage = parts.headers.remove(LOG_USAGE);
+            access.told.model = parts.headers.get(MODEL).cloned();
+            access.told.provider = parts.headers.get(PROVIDER).cloned();
             access.status(parts.status);
             if desk.ours {
                 parts.headers.entry(REQUEST_ID).or_insert_with(|| id.clone());
@@ -558,6 +581,7 @@ async fn wait_for_head(
             refused(&Refusal::Broken, id, access)
         }
         Event::Late => {
+            desk.registry.metrics.limits.add(&["", "request_ms"], 1);
             access.failure("the request took too long", &anyhow!("`limits.request_ms` passed"));
             refused(&Refusal::Timeout, id, access)
         }
@@ -670,12 +694,20 @@ impl http_body::Body for GuestBody {
             this.broken = ended.err();
         }
         match Pin::new(&mut this.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(data) = frame.data_ref() {
                     this.access.sent(data.len());
+                    if this.events {
+                        this.access.piece(data);
+                    }
                     this.at_rest = data.ends_with(b"\n\n") || data.ends_with(b"\r\n\r\n");
                     if let Some(left) = &mut this.left {
                         *left = left.saturating_sub(data.len() as u64);
+                    }
+                } else if let Some(trailers) = frame.trailers_mut() {
+                    this.access.told.cost = trailers.remove(LOG_USAGE);
+                    if trailers.is_empty() {
+                        return self.poll_frame(cx);
                     }
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -696,6 +728,7 @@ impl http_body::Body for GuestBody {
             }
             Poll::Pending => {
                 if this.deadline.as_mut().poll(cx).is_ready() {
+                    this.desk.registry.metrics.limits.add(&["", "request_ms"], 1);
                     this.access.failure("the answer took too long", &anyhow!("`limits.request_ms` passed"));
                     return this.broken_off(&Refusal::Timeout, Error::HttpResponseTimeout);
                 }

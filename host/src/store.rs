@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::outbound::Hooks;
 use crate::stats::Stats;
 use crate::stdio::Pipe;
+use crate::waiting::Waiting;
 
 /// CPU time is counted in ticks, and a component that computes yields to other requests once a tick.
 pub const TICK: Duration = Duration::from_millis(5);
@@ -63,6 +64,8 @@ pub struct State {
     pub root_done: bool,
     pub meter: Arc<Meter>,
     pub metrics: Arc<Metrics>,
+    /// Random bytes in one call.
+    pub random_bytes: u64,
     /// Ticks that each member has computed.
     cpu: Vec<u64>,
     /// Places in members that let in only so many requests.
@@ -104,6 +107,7 @@ impl State {
             hooks,
             memory,
             metrics,
+            random_bytes: limits.random_bytes,
             cpu: vec![0; roster.len()],
             permits: Vec::new(),
             settings,
@@ -119,14 +123,14 @@ impl State {
         }
     }
 
-    /// Makes the store ready for its next request.
-    pub fn begin(&mut self) {
+    /// Makes the store ready for its next request. Gives where it is counted how long that waits for others.
+    pub fn begin(&mut self) -> Arc<Waiting> {
         self.used.clear();
         self.wanted.clear();
         self.root_done = false;
         self.meter.reset();
         self.cpu.fill(0);
-        self.hooks.begin();
+        self.hooks.begin()
     }
 
     /// The request is over: what it held is free for others, although the store waits for its next.
@@ -375,7 +379,7 @@ pub fn tick(engine: &Engine) -> Result<()> {
 }
 
 /// Whose code runs in a store just now.
-fn running(store: &StoreContextMut<'_, State>) -> Option<usize> {
+pub fn running(store: &StoreContextMut<'_, State>) -> Option<usize> {
     let trace = WasmBacktrace::force_capture(store);
     let place = trace.frames().first()?.module().image_range().start as usize;
     store.data().roster.iter().position(|seat| seat.code.contains(&place))

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::audit;
 use crate::canary::{Terms, Trial, Verdict};
 use crate::component::{self, Loaded};
 use crate::config::Config;
@@ -35,6 +37,21 @@ pub enum Door {
     /// The file is in the folder already.
     Folder,
     Admin,
+    /// What a trial has come to decides it.
+    Trial,
+    Configuration,
+}
+
+impl Door {
+    /// For the audit log.
+    fn name(self) -> &'static str {
+        match self {
+            Door::Folder => "components' folder",
+            Door::Admin => "admin address",
+            Door::Trial => "canary",
+            Door::Configuration => "configuration file",
+        }
+    }
 }
 
 /// What somebody wants changed.
@@ -54,14 +71,17 @@ pub enum Change {
     /// Back to the version before.
     Rollback {
         name: String,
+        door: Door,
     },
     /// The version on trial serves everybody.
     Promote {
         name: String,
+        door: Door,
     },
     /// The version on trial serves nobody.
     Abandon {
         name: String,
+        door: Door,
     },
     Configure(Box<Config>),
 }
@@ -71,10 +91,22 @@ impl Change {
         match self {
             Change::Put { name, .. }
             | Change::Remove { name, .. }
-            | Change::Rollback { name }
-            | Change::Promote { name }
-            | Change::Abandon { name } => name,
+            | Change::Rollback { name, .. }
+            | Change::Promote { name, .. }
+            | Change::Abandon { name, .. } => name,
             Change::Configure(_) => "configuration",
+        }
+    }
+
+    /// What it is and who wants it, by the names that the audit log uses.
+    fn described(&self) -> (&'static str, Door) {
+        match self {
+            Change::Put { door, .. } => ("component.put", *door),
+            Change::Remove { door, .. } => ("component.remove", *door),
+            Change::Rollback { door, .. } => ("component.rollback", *door),
+            Change::Promote { door, .. } => ("component.promote", *door),
+            Change::Abandon { door, .. } => ("component.abandon", *door),
+            Change::Configure(_) => ("configuration.change", Door::Configuration),
         }
     }
 }
@@ -216,8 +248,8 @@ fn watch(registry: &Weak<Registry>, swaps: &WeakSwaps) {
         let name = trial.loaded.name.clone();
         let change = match trial.judge() {
             Verdict::Open => continue,
-            Verdict::Good => Change::Promote { name },
-            Verdict::Broken | Verdict::Slow => Change::Abandon { name },
+            Verdict::Good => Change::Promote { name, door: Door::Trial },
+            Verdict::Broken | Verdict::Slow => Change::Abandon { name, door: Door::Trial },
         };
         // How it ended is logged where it was done; a trial that is over by now is nobody's concern.
         let _ = swaps.submit_blocking(change);
@@ -249,15 +281,48 @@ impl Pipeline {
         while let Some(Job { change, reply }) = self.queue.next() {
             let name = change.name().to_owned();
             let began = Instant::now();
+            let (action, door) = change.described();
+            let before = self.serving(&name);
+            let asked = match &change {
+                Change::Put { bytes, .. } => Some(component::sha256(bytes)),
+                _ => None,
+            };
             let mut answer = self.work(change);
             if let Ok(outcome) = &mut answer {
                 outcome.took = began.elapsed();
             }
             self.tell(&name, &answer);
             memory::give_back();
+            self.note(action, &name, door, json!({ "before": before, "asked": asked }), &answer);
             // Nobody may be waiting for it.
             let _ = reply.send(answer);
         }
+    }
+
+    /// The hash of what serves by a name.
+    fn serving(&self, name: &str) -> Option<String> {
+        self.registry.current().member(name).map(|loaded| loaded.sha256.clone())
+    }
+
+    /// Who changed what, for good.
+    fn note(&self, action: &str, name: &str, door: Door, mut details: Value, answer: &Answer) {
+        match answer {
+            // A file in the folder is seen more than once.
+            Ok(Outcome { state: "unchanged", .. }) if door == Door::Folder => return,
+            Ok(outcome) => {
+                details["outcome"] = outcome.state.into();
+                if !outcome.notes.is_empty() {
+                    details["notes"] = outcome.notes.join("; ").into();
+                }
+            }
+            Err(refused) => {
+                details["outcome"] = "refused".into();
+                details["check"] = refused.check.name().into();
+                details["reason"] = refused.reason.as_str().into();
+            }
+        }
+        details["after"] = self.serving(name).into();
+        audit::note(&self.registry.config().state_dir, action, name, door.name(), &details.to_string());
     }
 
     fn tell(&self, name: &str, answer: &Answer) {
@@ -303,9 +368,9 @@ impl Pipeline {
                 self.put(&name, &bytes, signature.as_deref(), door, canary)
             }
             Change::Remove { name, door } => self.remove(&name, door),
-            Change::Rollback { name } => self.rollback(&name),
-            Change::Promote { name } => self.promote(&name),
-            Change::Abandon { name } => self.abandon(&name),
+            Change::Rollback { name, .. } => self.rollback(&name),
+            Change::Promote { name, .. } => self.promote(&name),
+            Change::Abandon { name, .. } => self.abandon(&name),
             Change::Configure(config) => self.configure(*config),
         }
     }

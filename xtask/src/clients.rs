@@ -46,24 +46,26 @@ pub fn run_all(arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends made-up requests to every operation; at most about so many in all.
+/// Operations that take enough for many requests to be made up; the others, which take nothing, get a few.
+const OPERATIONS: usize = 12;
+
+/// Sends made-up requests to every operation; about so many in all.
 pub fn fuzz(arguments: &[String]) -> anyhow::Result<()> {
     let cases: usize = match arguments {
-        [] => 2_000,
+        [] => 10_000,
         [cases] => cases.parse().context("the argument is a number of requests")?,
         _ => bail!("usage: cargo xtask fuzz-api [REQUESTS]"),
     };
     let python = python()?;
     build()?;
     let platform = Platform::start(Kind::Upstream)?;
-    let operations = 20;
     let mut command = program(&python.with_file_name("schemathesis").to_string_lossy());
     // What a status means for a made-up request is the contract's business; here it is that every answer is one that is
     // described. A made-up model may well be nobody's, and a made-up deadline may pass.
     command
         .args(["run", &format!("{}/openapi.json", platform.url), "--mode", "all", "--workers", "2", "--no-color"])
         .args(["--phases", "examples,fuzzing", "--request-timeout", "20", "--suppress-health-check", "all"])
-        .args(["--max-examples", &(cases / operations).max(1).to_string()])
+        .args(["--max-examples", &cases.div_ceil(OPERATIONS).to_string()])
         .args(["--checks", CHECKS])
         .env("SCHEMATHESIS_HOOKS", "hooks")
         .env("PYTHONPATH", sources())

@@ -10,6 +10,7 @@ pub(crate) mod tts;
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
+use hybrid_guest::table::Table;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -244,7 +245,7 @@ impl<'a> Fields<'a> {
         matches!(flag, Some(Ok(true)))
     }
 
-    /// `org/name` or `local/name`; `suffix` where `:suffix` may choose among those who serve it.
+    /// `org/name`, `local/name` or an alias; `suffix` where `:suffix` may choose among those who serve it.
     pub(crate) fn model(&mut self, suffix: bool) -> Option<String> {
         let model = self.text("model")?;
         if let Err(message) = check_model(&model, suffix) {
@@ -308,7 +309,7 @@ pub(crate) fn characters(text: &str) -> u64 {
     text.chars().count() as u64
 }
 
-/// Whether a model's name may become part of a URL.
+/// Whether a model's name may become part of a URL, or is one that the model table has for another.
 pub(crate) fn check_model(model: &str, suffix: bool) -> Result<(), &'static str> {
     const WANTED: &str = "must be a model's name, `org/name` or `local/name`";
     let (path, choice) = match model.split_once(':') {
@@ -320,7 +321,10 @@ pub(crate) fn check_model(model: &str, suffix: bool) -> Result<(), &'static str>
         starts && word.bytes().all(|byte| of(byte) || matches!(byte, b'.' | b'_' | b'-'))
     };
     let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let Some((org, name)) = path.split_once('/') else { return Err(WANTED) };
+    let Some((org, name)) = path.split_once('/') else {
+        let known = model.len() <= MODEL_BYTES && Table::read().is_alias(model);
+        return if known { Ok(()) } else { Err(WANTED) };
+    };
     let good = model.len() <= MODEL_BYTES
         && !path.contains("..")
         && word(org, |byte| byte.is_ascii_alphanumeric())

@@ -106,7 +106,8 @@ async fn limits_are_told_and_enforced() {
     assert_uniform(&refused, "rate_limited");
     assert_eq!(refused.headers["access-control-allow-origin"], "https://app.example");
     let header = |name: &str| refused.headers[name].to_str().expect("text").parse::<u64>().expect("a number");
-    assert!((50..=61).contains(&header("retry-after")), "{}", header("retry-after"));
+    // A minute, and what is left of its last slot.
+    assert!((50..=70).contains(&header("retry-after")), "{}", header("retry-after"));
     assert!(header("retry-after-ms").div_ceil(1000) == header("retry-after"));
     let openai = ask(&house, "/v1/chat/completions", &[("x-api-key", &key)]).await;
     assert_eq!(openai.json()["error"]["code"], "rate_limit_exceeded");

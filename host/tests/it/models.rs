@@ -60,6 +60,13 @@ async fn services_of_ones_own_answer_without_a_key_of_hugging_face_s() {
     let answer = post(&house, "/llm", &[OFF], &plain).await;
     assert_eq!((answer.status.as_u16(), header(&answer, "x-model")), (200, "box/chat-default"));
 
+    // An alias has no owner, in the plan's API as in OpenAI's.
+    for path in ["/llm", "/v1/chat/completions"] {
+        let answer = post(&house, path, &[OFF], &hello("mine")).await;
+        assert_eq!((answer.status.as_u16(), header(&answer, "x-model")), (200, "box/chat-small"), "{}", answer.text());
+    }
+    assert_uniform(&post(&house, "/llm", &[OFF], &hello("theirs")).await, "validation_error");
+
     for (path, body, provider) in [
         ("/embedding", json!({ "text": "hello", "model": "box/embed" }), "box"),
         ("/embedding", json!({ "text": "hello", "model": "vectors/minilm" }), "vectors"),

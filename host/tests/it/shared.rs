@@ -122,3 +122,26 @@ async fn two_hosts_enforce_one_limit_and_outlive_their_redis() {
     assert_eq!(let_in(&[&one, &other], &free, 60).await, 60);
     assert_eq!(ask(&one, "/llm", &[]).await.status, StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_hosts_count_adds_up() {
+    let redis = Redis::start();
+    let (one, other) = (redis.host().await, redis.host().await);
+    for (house, count) in [(&one, 2), (&other, 3)] {
+        for _ in 0..count {
+            assert_eq!(ask(house, "/llm", &[]).await.status, StatusCode::OK);
+        }
+    }
+    // Each tells all once a second.
+    for house in [&one, &other] {
+        for round in 0.. {
+            let told = house.ask("GET", "/usage?capability=llm", "").await.json();
+            if told["total"]["requests"] == 5 {
+                assert_eq!((&told["kept"], told["rows"].as_array().map(Vec::len)), (&"redis".into(), Some(1)));
+                break;
+            }
+            assert!(round < 50, "{told}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
