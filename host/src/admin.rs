@@ -121,7 +121,16 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
             changed(desk.swaps.submit(Change::Remove { name: named(name), door: Door::Admin }).await)
         }
         (Method::POST, ["components", name, "rollback"]) => {
-            changed(desk.swaps.submit(Change::Rollback { name: named(name), door: Door::Admin }).await)
+            let done = desk.swaps.submit(Change::Rollback { name: named(name), door: Door::Admin }).await;
+            let is_for_all = request.uri().query() == Some("fleet");
+            changed(if is_for_all { for_all(desk, name, done, None).await } else { done })
+        }
+        (Method::GET, ["components", name, "bytes"]) => {
+            let wanted = request.uri().query().and_then(|query| query.strip_prefix("sha256=")).unwrap_or_default();
+            match desk.registry.kept(name, wanted) {
+                Some(bytes) => Response::new(Full::new(bytes.into())),
+                None => refused(StatusCode::NOT_FOUND, "not_found", "no such version is kept here"),
+            }
         }
         (Method::POST, ["components", name, "promote"]) => {
             changed(desk.swaps.submit(Change::Promote { name: named(name), door: Door::Admin }).await)
@@ -185,7 +194,9 @@ async fn usage(desk: &Desk, query: &str) -> Answer {
 /// A new version, in the body. `?canary=5` gives it to five percent of the clients first, `&promote_after=1000` makes it
 /// serve all of them after so many good requests.
 async fn put(desk: &Desk, name: &str, request: Request<Incoming>) -> Answer {
-    let terms = match terms(request.uri().query().unwrap_or_default()) {
+    let query = request.uri().query().unwrap_or_default();
+    let is_for_all = query == "fleet";
+    let terms = match terms(if is_for_all { "" } else { query }) {
         Ok(terms) => terms,
         Err(error) => return refused(StatusCode::BAD_REQUEST, "validation_error", &format!("{error:#}")),
     };
@@ -208,8 +219,30 @@ async fn put(desk: &Desk, name: &str, request: Request<Incoming>) -> Answer {
         Ok(Err(_)) => return refused(StatusCode::BAD_REQUEST, "validation_error", "the body did not come whole"),
         Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long"),
     };
+    let told = signature.clone();
     let change = Change::Put { name: name.to_owned(), bytes, signature, door: Door::Admin, canary: terms };
-    changed(desk.swaps.submit(change).await)
+    let done = desk.swaps.submit(change).await;
+    changed(if is_for_all { for_all(desk, name, done, told).await } else { done })
+}
+
+/// What was put into service here is told to the fleet.
+async fn for_all(
+    desk: &Desk,
+    name: &str,
+    done: Result<Outcome, Refused>,
+    signature: Option<String>,
+) -> Result<Outcome, Refused> {
+    let mut outcome = done?;
+    let Some(fleet) = desk.registry.fleet.get() else {
+        outcome.notes.push("it serves on this host alone, which is in no fleet: set `fleet.join`".to_owned());
+        return Ok(outcome);
+    };
+    let serving = desk.registry.current().member(name).map(|loaded| loaded.sha256.clone()).unwrap_or_default();
+    outcome.notes.push(match fleet.announce(name, &serving, signature).await {
+        Ok(revision) => format!("told to the fleet, as its change {revision}"),
+        Err(error) => format!("the fleet was not told: {error:#}"),
+    });
+    Ok(outcome)
 }
 
 fn terms(query: &str) -> Result<Option<Terms>> {

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use crate::admin;
 use crate::compile::Task;
 use crate::config::{Config, Overrides};
+use crate::pack::Pack;
 use crate::trust;
 
 pub const HELP: &str = "\
@@ -22,13 +23,15 @@ hybrid-ai: many AI models behind one HTTP API, every capability a replaceable We
 usage: hybrid-ai [serve] [--listen ADDR] [--components DIR] [--config FILE]
        hybrid-ai serve FILE.wasm [--listen ADDR]
        hybrid-ai component list
-       hybrid-ai component swap NAME FILE [--canary PERCENT [--promote-after N]]
-       hybrid-ai component rollback|promote|abandon|remove NAME
+       hybrid-ai component swap NAME FILE [--canary PERCENT [--promote-after N] | --fleet]
+       hybrid-ai component rollback NAME [--fleet]
+       hybrid-ai component promote|abandon|remove NAME
        hybrid-ai key create|list|revoke ...   (hybrid-ai key --help)
        hybrid-ai health
 
   --listen ADDR      address and port, 127.0.0.1:3000 by default; port 0 picks one
-  --components DIR   the components to serve; a changed file is put into service at once
+  --components DIR   the components to serve; a changed file is put into service at once. Without it those inside the
+                     program, where it has any, with what was swapped in before in their place
   --config FILE      settings; hybrid.toml in the current directory when it is there
   FILE.wasm          one stock wasi:http component (WASI 0.2 or 0.3), served alone
   health             asks the platform that listens where this configuration says, and fails unless it is healthy
@@ -36,6 +39,7 @@ usage: hybrid-ai [serve] [--listen ADDR] [--components DIR] [--config FILE]
   component swap     puts a file into service as NAME (its signature FILE.minisig goes with it), or says why not;
                      with --canary for a share of the clients, until it is promoted, abandoned or has done N good requests
   component rollback the version before serves again
+    --fleet          on every host of the fleet, each through its own checks
   component promote  the version on trial serves everybody; abandon: nobody
   component remove   takes a component out of service, where no other needs it
     --admin ADDR     its admin address; as in the configuration, 127.0.0.1:3001 by default
@@ -45,6 +49,7 @@ usage: hybrid-ai [serve] [--listen ADDR] [--components DIR] [--config FILE]
 Environment: HF_API_KEY (else HF_TOKEN), HF_BASE_URL, HF_HUB_URL, ALLOWED_ORIGINS, LOG_LEVEL, PORT, HYBRID_DATA_DIR,
 HYBRID_ADMIN_TOKEN, HYBRID_STORE, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
 OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_TRACES_HEADERS, OTEL_SERVICE_NAME, OTEL_TRACES_EXPORTER, OTEL_SDK_DISABLED.
+A secret may also be in a file that NAME_FILE names.
 ";
 
 /// The command line, parsed.
@@ -52,6 +57,7 @@ pub enum Command {
     Serve(Serve),
     Component(Ask),
     Compile(Task),
+    Pack(Pack),
     /// Whether the platform of this configuration answers.
     Health(Overrides),
     /// Help or version, already printed.
@@ -72,6 +78,7 @@ pub struct Ask {
     json: bool,
     canary: Option<String>,
     promote_after: Option<u64>,
+    fleet: bool,
     words: Vec<String>,
 }
 
@@ -79,7 +86,7 @@ impl Command {
     pub fn parse() -> Result<Self> {
         let mut serve = Serve::default();
         let mut words: Vec<std::ffi::OsString> = Vec::new();
-        let (mut admin, mut json, mut canary, mut promote_after) = (None, false, None, None);
+        let (mut admin, mut json, mut canary, mut promote_after, mut fleet) = (None, false, None, None, false);
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
@@ -88,6 +95,7 @@ impl Command {
                 Long("config") => serve.overrides.file = Some(parser.value()?.into()),
                 Long("admin") => admin = Some(parser.value()?.parse()?),
                 Long("json") => json = true,
+                Long("fleet") => fleet = true,
                 Long("canary") => canary = Some(parser.value()?.parse::<String>()?),
                 Long("promote-after") => promote_after = Some(parser.value()?.parse()?),
                 Long("help") | Short('h') => {
@@ -119,9 +127,19 @@ impl Command {
             Some("health") => Ok(Self::Health(serve.overrides)),
             // What the host starts for itself (`compile.rs`).
             Some("compile") => Ok(Self::Compile(Task::parse(words)?)),
+            // What `cargo xtask dist` starts (`pack.rs`).
+            Some("pack") => Ok(Self::Pack(Pack::parse(words)?)),
             Some("component") => {
                 let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
-                Ok(Self::Component(Ask { overrides: serve.overrides, admin, json, canary, promote_after, words }))
+                Ok(Self::Component(Ask {
+                    overrides: serve.overrides,
+                    admin,
+                    json,
+                    canary,
+                    promote_after,
+                    fleet,
+                    words,
+                }))
             }
             _ => bail!("unknown command `{}`: see `hybrid-ai --help`", first.unwrap_or_default().to_string_lossy()),
         }
@@ -145,6 +163,12 @@ pub fn component(ask: &Ask) -> Result<()> {
             let file = Path::new(file);
             let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
             let mut path = format!("/components/{name}");
+            if ask.fleet && ask.canary.is_some() {
+                bail!("a canary is on one host: leave out `--fleet`, and swap for the fleet when it is promoted");
+            }
+            if ask.fleet {
+                path.push_str("?fleet");
+            }
             if let Some(share) = &ask.canary {
                 path.push_str(&format!("?canary={}", share.trim_end_matches('%')));
                 if let Some(count) = ask.promote_after {
@@ -156,7 +180,8 @@ pub fn component(ask: &Ask) -> Result<()> {
             Ok(())
         }
         [verb @ ("rollback" | "promote" | "abandon"), name] => {
-            let answer = door.call(Method::POST, &format!("/components/{name}/{verb}"), Bytes::new(), None)?;
+            let for_all = if ask.fleet && *verb == "rollback" { "?fleet" } else { "" };
+            let answer = door.call(Method::POST, &format!("/components/{name}/{verb}{for_all}"), Bytes::new(), None)?;
             print(ask, &answer);
             Ok(())
         }

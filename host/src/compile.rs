@@ -13,12 +13,12 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use wasmtime::component::Component;
 use wasmtime::{CacheStore, Engine};
 
 use crate::config::Limits;
-use crate::store;
+use crate::{folders, store};
 
 /// Compiled files that are kept: some versions of some tens of components. Those used longest ago go first.
 const KEPT_FILES: usize = 256;
@@ -75,6 +75,11 @@ impl Compiler {
         sha256: &str,
     ) -> Result<Component, Failed> {
         let file = self.cache.join(format!("{sha256}-{}.cwasm", self.compatibility));
+        if folders::own(&self.cache).is_none() {
+            let place = self.cache.display();
+            let reason = "compiled code is kept there, and it must be a folder of this user's own: set HYBRID_DATA_DIR";
+            return Err(Failed::Broken(anyhow!("{place} cannot be used: {reason}")));
+        }
         if let Ok(code) = trusted(engine, &file) {
             // So that it is among the last to go.
             let _ = std::fs::File::open(&file).and_then(|file| file.set_modified(SystemTime::now()));
@@ -186,7 +191,7 @@ fn xcpu(status: std::process::ExitStatus) -> bool {
 }
 
 /// Everything about the compiler that matters, so that a stale file is never even looked at.
-fn compatibility(engine: &Engine) -> String {
+pub fn compatibility(engine: &Engine) -> String {
     let mut compiler = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut compiler);
     format!("{:016x}", compiler.finish())

@@ -13,6 +13,8 @@ use http::uri::{Authority, Scheme, Uri};
 use serde::Deserialize;
 
 use crate::error::Form;
+use crate::fleet;
+use crate::forwarded::Proxies;
 use crate::keyvalue::{Kind, Place};
 pub use crate::limits::{ComponentLimits, Isolation};
 use crate::limits::{LimitsText, SmokeText};
@@ -20,6 +22,7 @@ use crate::models::Models;
 use crate::otlp::{Target, TargetText};
 use crate::smoke::Call;
 use crate::telemetry::Level;
+use crate::tls;
 use crate::trust::Trust;
 
 /// The secret that opens the admin address.
@@ -35,6 +38,12 @@ struct Ceiling {
 #[derive(Debug)]
 pub struct Config {
     pub listen: SocketAddr,
+    /// Where clients come with TLS.
+    pub tls: Option<tls::Files>,
+    /// Who is believed about who asks.
+    pub trusted_proxies: Proxies,
+    /// Whether other hosts serve the same components.
+    pub fleet: fleet::Terms,
     pub admin: Admin,
     pub log_level: Level,
     /// Compiled components are kept here.
@@ -235,6 +244,10 @@ pub struct Limits {
     pub request_ms: u64,
     /// Reading a request's head; also how long an idle connection is kept.
     pub header_ms: u64,
+    /// Waiting for a request's body, beside a second for each 1000 bytes of it.
+    pub body_ms: u64,
+    /// A client that takes nothing of its answer for so long is gone.
+    pub write_ms: u64,
     /// Header fields of a request, and of an answer.
     pub headers: usize,
     /// Opening a connection upstream.
@@ -283,6 +296,8 @@ impl Default for Limits {
             cpu_ms: 30_000,
             request_ms: 630_000,
             header_ms: 30_000,
+            body_ms: 20_000,
+            write_ms: 30_000,
             headers: 100,
             connect_ms: 10_000,
             shutdown_ms: 30_000,
@@ -314,6 +329,8 @@ impl Limits {
             ("cpu_ms", self.cpu_ms),
             ("request_ms", self.request_ms),
             ("header_ms", self.header_ms),
+            ("body_ms", self.body_ms),
+            ("write_ms", self.write_ms),
             ("headers", self.headers as u64),
             ("connect_ms", self.connect_ms),
             ("hostcall_bytes", self.hostcall_bytes as u64),
@@ -342,6 +359,10 @@ impl Limits {
     pub fn request(&self) -> Duration {
         Duration::from_millis(self.request_ms)
     }
+
+    pub fn body(&self) -> Duration {
+        Duration::from_millis(self.body_ms)
+    }
 }
 
 /// A configuration file as written. `default.toml` uses every key.
@@ -349,6 +370,9 @@ impl Limits {
 #[serde(default, deny_unknown_fields)]
 struct File {
     listen: Option<SocketAddr>,
+    tls: Option<tls::Files>,
+    trusted_proxies: Vec<String>,
+    fleet: fleet::Terms,
     admin: AdminText,
     log_level: Option<String>,
     data_dir: Option<PathBuf>,
@@ -499,14 +523,19 @@ impl Config {
 
         let mut secrets = BTreeMap::new();
         for (secret, variables) in built_in.secrets.iter().chain(&file.secrets) {
-            if let Some(value) = variables.iter().find_map(|name| environment(name)) {
-                secrets.insert(secret.clone(), value.trim().to_owned());
+            for name in variables {
+                if let Some(value) = secret_of(name, &environment)? {
+                    secrets.insert(secret.clone(), value);
+                    break;
+                }
             }
         }
         // A secret that only the model table names is the variable of that name.
         for secret in models.endpoints.iter().filter_map(|endpoint| endpoint.secret.as_ref()) {
-            if let (false, Some(value)) = (secrets.contains_key(secret), environment(&secret.to_uppercase())) {
-                secrets.insert(secret.clone(), value.trim().to_owned());
+            if !secrets.contains_key(secret)
+                && let Some(value) = secret_of(&secret.to_uppercase(), &environment)?
+            {
+                secrets.insert(secret.clone(), value);
             }
         }
         for (secret, told) in built_in.present.iter().chain(&file.present) {
@@ -553,6 +582,12 @@ impl Config {
             .or(port.map(|port| SocketAddr::from(([0, 0, 0, 0], port))))
             .or(file.listen)
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000)));
+        let tls = file
+            .tls
+            .map(|files| tls::Files { certificate: beside(place, &files.certificate), key: beside(place, &files.key) });
+        let trusted_proxies = Proxies::parse(&file.trusted_proxies).with_context(|| format!("in {place}"))?;
+        let mut fleet = file.fleet;
+        fleet.layout = fleet.layout.map(|layout| beside(place, &layout));
         let admin = Admin::new(file.admin.listen.as_deref(), listen, secrets.remove(ADMIN_TOKEN))
             .with_context(|| format!("in {place}"))?;
         let level = environment("LOG_LEVEL").or(file.log_level).unwrap_or_else(|| "info".to_owned());
@@ -578,6 +613,9 @@ impl Config {
         let ceiling = Ceiling { memory_bytes: limits.memory_bytes, concurrent_requests: limits.concurrent_requests };
         Ok(Self {
             listen,
+            tls,
+            trusted_proxies,
+            fleet,
             admin,
             log_level,
             data_dir,
@@ -632,6 +670,12 @@ impl Config {
         };
         if keep(self.listen != before.listen, "listen") {
             self.listen = before.listen;
+        }
+        if keep(self.fleet != before.fleet, "fleet") {
+            self.fleet = before.fleet.clone();
+        }
+        if keep(self.tls != before.tls, "tls") {
+            self.tls.clone_from(&before.tls);
         }
         let admin = &before.admin;
         if keep(self.admin.listen != admin.listen || self.admin.token != admin.token, "admin") {
@@ -733,6 +777,16 @@ impl Credential {
     }
 }
 
+/// The value of a variable, or what the file holds that the variable NAME_FILE names: secrets are mounted as files.
+fn secret_of(name: &str, environment: impl Fn(&str) -> Option<String>) -> Result<Option<String>> {
+    if let Some(value) = environment(name) {
+        return Ok(Some(value.trim().to_owned()));
+    }
+    let Some(file) = environment(&format!("{name}_FILE")) else { return Ok(None) };
+    let text = std::fs::read_to_string(file.trim()).with_context(|| format!("reading {file}, {name}_FILE"))?;
+    Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
 /// A file that is named in another, or lies beside it.
 fn beside(place: &str, file: &Path) -> PathBuf {
     Path::new(place).parent().unwrap_or(Path::new("")).join(file)
@@ -769,6 +823,21 @@ mod tests {
         let credential = &config.grants["hf"].credentials[0];
         assert_eq!(credential.value, "Bearer hf_secret");
         assert_eq!((credential.hosts[0].host.as_str(), credential.hosts[0].port), ("127.0.0.1", 9));
+    }
+
+    #[test]
+    fn a_secret_may_be_in_a_file() {
+        let file = std::env::temp_dir().join(format!("hybrid-ai-secret-{}", std::process::id()));
+        std::fs::write(&file, "hf_from_a_file\n").expect("a file");
+        let place = file.display().to_string();
+        let of = |environment: &[(&str, &str)]| config("", environment).map(|it| it.grants["hf"].credentials.clone());
+        let told = of(&[("HF_API_KEY_FILE", &place)]).expect("valid");
+        assert_eq!(told[0].value, "Bearer hf_from_a_file");
+        // The variable itself wins.
+        let told = of(&[("HF_API_KEY_FILE", &place), ("HF_API_KEY", "hf_told")]).expect("valid");
+        assert_eq!(told[0].value, "Bearer hf_told");
+        std::fs::remove_file(&file).expect("it was there");
+        assert!(of(&[("HF_API_KEY_FILE", &place)]).is_err());
     }
 
     #[test]

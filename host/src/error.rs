@@ -15,6 +15,9 @@ pub enum Refusal {
     Busy,
     #[error("the request took longer than the platform allows")]
     Timeout,
+    /// Its bytes came more slowly than a place may be held for.
+    #[error("the request body came too slowly")]
+    SlowBody,
     /// It still ran on a version that was replaced long ago.
     #[error("the version that worked on this request was replaced, ask again")]
     Replaced,
@@ -34,6 +37,7 @@ impl Refusal {
             Refusal::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Refusal::Busy | Refusal::Replaced => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Refusal::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Refusal::NoPage => StatusCode::NOT_FOUND,
             Refusal::PageMethod => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::Broken => StatusCode::INTERNAL_SERVER_ERROR,
@@ -46,6 +50,7 @@ impl Refusal {
             Refusal::TooManyHeaders { .. } => "headers_too_large",
             Refusal::Busy => "overloaded",
             Refusal::Timeout => "timeout",
+            Refusal::SlowBody => "slow_body",
             Refusal::Replaced => "replaced",
             Refusal::NoPage => "not_found",
             Refusal::PageMethod => "method_not_allowed",

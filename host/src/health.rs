@@ -1,30 +1,41 @@
 //! `hybrid-ai health`: whether a running platform answers, for containers that hold no other program to ask with.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::tls;
+
 /// A container's check gives up after three seconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks `GET /health`. Fails where nobody listens, or the answer is another than 200.
-pub fn check(address: SocketAddr) -> Result<()> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("calling {address}"))?;
+/// Asks `GET /health`, over TLS where there is a certificate. Fails where nobody listens, or the answer is another than 200.
+pub fn check(address: SocketAddr, tls: Option<&tls::Files>) -> Result<()> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("calling {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let request = format!("GET /health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    // The head says it; a body of any size is not worth waiting for.
-    stream.take(1024).read_to_end(&mut answer).context("waiting for the answer")?;
-    let line = String::from_utf8_lossy(&answer);
-    let line = line.lines().next().unwrap_or_default();
+    let line = match tls {
+        None => ask(stream, address)?,
+        Some(files) => ask(tls::to_ourselves(files, stream)?, address)?,
+    };
     match line.split(' ').nth(1) {
         Some("200") => Ok(()),
         _ => bail!("{address} answers `{line}`"),
     }
+}
+
+/// The first line of the answer.
+fn ask(mut stream: impl Read + Write, address: SocketAddr) -> Result<String> {
+    let request = format!("GET /health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    let mut answer = Vec::new();
+    // The head says it; a body of any size is not worth waiting for.
+    stream.take(1024).read_to_end(&mut answer).context("waiting for the answer")?;
+    let text = String::from_utf8_lossy(&answer);
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// Where a platform that listens on `listen` is reached from its own machine.
@@ -53,8 +64,8 @@ mod tests {
 
     #[test]
     fn only_200_is_healthy() {
-        check(answering("HTTP/1.1 200 OK\r\n\r\n{}")).expect("healthy");
-        let refused = check(answering("HTTP/1.1 503 Service Unavailable\r\n\r\n")).expect_err("draining");
+        check(answering("HTTP/1.1 200 OK\r\n\r\n{}"), None).expect("healthy");
+        let refused = check(answering("HTTP/1.1 503 Service Unavailable\r\n\r\n"), None).expect_err("draining");
         assert!(refused.to_string().contains("503"), "{refused}");
     }
 
@@ -67,6 +78,6 @@ mod tests {
     #[test]
     fn nobody_there_is_not_healthy() {
         let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-        assert!(check(free).is_err());
+        assert!(check(free, None).is_err());
     }
 }

@@ -9,6 +9,7 @@ use wasmtime::Engine;
 use crate::compile::{Compiler, Failed};
 use crate::component::{self, Loaded};
 use crate::config::Config;
+use crate::payload::{Inside, Payload};
 use crate::stats::Ledger;
 use crate::{shape, trust};
 
@@ -87,6 +88,23 @@ impl Intake {
         let sha256 = component::sha256(&bytes);
         let loaded = self.admit(engine, config, name, &bytes, &sha256, signature.as_deref());
         loaded.with_context(|| format!("`{name}` was refused"))
+    }
+
+    /// What is inside this program, which is as trusted as the program.
+    pub fn inside(&self, engine: &Engine, config: &Config, payload: &Payload, inside: &Inside) -> Result<Arc<Loaded>> {
+        let name = &inside.name;
+        let code = match payload.code(engine, inside) {
+            Ok(code) => code,
+            Err(error) => {
+                // There is no log yet.
+                eprintln!("compiling `{name}`, since what the program brings does not run here: {error:#}");
+                let bytes = payload.wasm(inside).context("reading this program")?;
+                let compiled = self.compiler.code(engine, &config.limits, name, &bytes, &inside.sha256);
+                compiled.with_context(|| format!("compiling `{name}`"))?
+            }
+        };
+        let stats = self.ledger.open(name);
+        Ok(Loaded::new(engine, name, inside.size_bytes(), &inside.sha256, code, stats))
     }
 
     /// Bytes become a component, or do not.

@@ -8,12 +8,14 @@ use anyhow::{Context as _, Result, bail};
 use hybrid_ai::admin::Admin;
 use hybrid_ai::cli::{self, Command, Serve};
 use hybrid_ai::config::Config;
+use hybrid_ai::fleet::Fleet;
 use hybrid_ai::pages::Pages;
+use hybrid_ai::payload::Payload;
 use hybrid_ai::registry::{Registry, component_name};
 use hybrid_ai::server::{Server, Stop};
 use hybrid_ai::swap::Swaps;
 use hybrid_ai::telemetry::{self, Level};
-use hybrid_ai::{dev, health, key_cli, keys, watch};
+use hybrid_ai::{dev, folders, health, key_cli, keys, watch};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// glibc's allocator was 8 % of the profile.
@@ -39,13 +41,15 @@ fn start() -> Result<()> {
         Command::Nothing => return Ok(()),
         Command::Component(ask) => return cli::component(&ask),
         Command::Compile(task) => return task.run(),
+        Command::Pack(pack) => return pack.run(),
         Command::Health(overrides) => {
             let config = Config::load(&overrides, |name| std::env::var(name).ok())?;
-            return health::check(health::own_address(config.listen));
+            return health::check(health::own_address(config.listen), config.tls.as_ref());
         }
         Command::Serve(serve) => serve,
     };
     let config = Config::load(&arguments.overrides, |name| std::env::var(name).ok())?;
+    open_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     let done = runtime.block_on(serve(config, arguments));
     // What did not end in time ends with the process.
@@ -54,35 +58,43 @@ fn start() -> Result<()> {
     done
 }
 
+/// As many connections as the system allows at all: what a shell starts gets a small part of that, for the sake of programs
+/// older than its kernel.
+fn open_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
 async fn serve(config: Config, arguments: Serve) -> Result<()> {
-    let (registry, watched) = match &arguments.alone {
-        Some(file) => {
-            let name = component_name(file).context("the file needs a name")?;
-            (Registry::open_file(Arc::new(config.alone(&name)), file)?, None)
-        }
-        None => {
-            let dir = components(arguments.components.clone())?;
-            (Registry::open(Arc::new(config), &dir)?, Some(dir))
-        }
-    };
+    let opened = open(config, &arguments)?;
+    let Opened { registry, folder, watched, ours } = opened;
     let overrides = arguments.overrides;
-    let pages = watched
-        .as_ref()
-        .and_then(|dir| Pages::find(registry.config().app_dir.as_deref(), dir, dev::source_tree().as_deref()));
-    let server = Server::bind(Arc::clone(&registry), watched.is_some()).await?.with_pages(pages);
-    eprintln!("listening on http://{}/", server.address()?);
+    let app_dir = registry.config().app_dir.clone();
+    let pages = match (&registry.payload, &watched) {
+        (Some(payload), _) => Pages::inside(app_dir.as_deref(), payload),
+        (None, Some(dir)) => Pages::find(app_dir.as_deref(), dir, dev::source_tree().as_deref()),
+        (None, None) => None,
+    };
+    let server = Server::bind(Arc::clone(&registry), ours).await?.with_pages(pages);
+    eprintln!("listening on {}://{}/", server.scheme(), server.address()?);
     telemetry::open(registry.config().log_level);
     let stores = Arc::clone(registry.stores());
     let stop = Stop::default();
     let (mut admin, mut _changes) = (None, None);
-    if let Some(dir) = watched {
+    if ours {
         say_who_may_come_in(&registry).await;
-        let swaps = Swaps::start(&registry, Some(dir.clone()))?;
+        let swaps = Swaps::start(&registry, folder)?;
         admin = Admin::bind(Arc::clone(&registry), swaps.clone(), stop.clone()).await?;
         // Without a configuration there may still be a model table.
         let file = overrides.file.clone().unwrap_or_else(|| registry.config().models_file.clone());
         let reread: watch::Reread = Box::new(move || Config::load(&overrides, |name| std::env::var(name).ok()));
-        watch::start(&registry, &swaps, dir, Some((file, reread))).context("watching the components")?;
+        watch::start(&registry, &swaps, watched, Some((file, reread))).context("watching the components")?;
+        let fleet = Fleet::new(&registry.config(), &stores, admin.as_ref().map(Admin::address).transpose()?)?;
+        if let Some(fleet) = fleet {
+            fleet.follow(&registry, &swaps)?;
+            let _ = registry.fleet.set(fleet);
+        }
         // With the last of these the threads end that work changes off.
         _changes = Some(swaps);
     }
@@ -108,6 +120,36 @@ async fn serve(config: Config, arguments: Serve) -> Result<()> {
     registry.usage.settle().await;
     stores.flush();
     ended
+}
+
+/// What there is to serve.
+struct Opened {
+    registry: Arc<Registry>,
+    /// Where what is swapped in is kept for the next start.
+    folder: Option<PathBuf>,
+    /// The folder whose files serve as they come and go.
+    watched: Option<PathBuf>,
+    /// Whether it is a platform, rather than a component served alone.
+    ours: bool,
+}
+
+/// One file alone, the folder that was named, what is inside this program, or what the source tree has built.
+fn open(config: Config, arguments: &Serve) -> Result<Opened> {
+    if let Some(file) = &arguments.alone {
+        let name = component_name(file).context("the file needs a name")?;
+        let registry = Registry::open_file(Arc::new(config.alone(&name)), file)?;
+        return Ok(Opened { registry, folder: None, watched: None, ours: false });
+    }
+    if arguments.components.is_none()
+        && let Some(payload) = Payload::of_this_program()?
+    {
+        let folder = folders::own(&config.state_dir.join("components"));
+        let registry = Registry::open_inside(Arc::new(config), payload, folder.as_deref())?;
+        return Ok(Opened { registry, folder, watched: None, ours: true });
+    }
+    let dir = components(arguments.components.clone())?;
+    let registry = Registry::open(Arc::new(config), &dir)?;
+    Ok(Opened { registry, folder: Some(dir.clone()), watched: Some(dir), ours: true })
 }
 
 /// An open door is the operator's to know of.

@@ -14,6 +14,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 
 use crate::error::Refusal;
+use crate::payload::Payload;
 use asked::{Encodings, Part};
 use files::{Files, Found};
 
@@ -43,7 +44,17 @@ impl Pages {
                 beside.into_iter().chain(source_tree.map(|root| root.join("target/app"))).collect()
             }
         };
-        Some(Self { files: Arc::new(Files::new(folders)) })
+        Some(Self { files: Arc::new(Files::new(folders, None)) })
+    }
+
+    /// What was configured, else the build inside this program.
+    pub fn inside(configured: Option<&Path>, payload: &Arc<Payload>) -> Option<Self> {
+        let files = match configured {
+            Some(none) if none.as_os_str().is_empty() => return None,
+            Some(folder) => Files::new(vec![folder.to_owned()], None),
+            None => Files::new(Vec::new(), payload.has_app().then(|| Arc::clone(payload))),
+        };
+        Some(Self { files: Arc::new(files) })
     }
 
     /// Whether the path is one of ours. `/` may be: that depends on who asks.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -19,6 +19,7 @@ use crate::canary::Trial;
 use crate::compile::Compiler;
 use crate::component::Loaded;
 use crate::config::{Config, Grant, Outbound};
+use crate::fleet::Fleet;
 use crate::gen_ai::GenAi;
 use crate::intake::Intake;
 use crate::keyvalue::Stores;
@@ -26,6 +27,7 @@ use crate::link::Base;
 use crate::metrics::Metrics;
 use crate::otlp::Traces;
 use crate::outbound::{Hooks, Pool, Sender};
+use crate::payload::{Inside, Payload};
 use crate::snapshot::{Entry, Snapshot};
 use crate::stats::Ledger;
 use crate::store::{self, State};
@@ -96,6 +98,10 @@ pub struct Registry {
     /// Upstream connections, by lane.
     pools: Vec<Arc<Pool>>,
     alone: Option<Arc<Sender>>,
+    /// Where this host is one of several that serve the same.
+    pub fleet: OnceLock<Arc<Fleet>>,
+    /// What this program brings with it, where that is what serves.
+    pub payload: Option<Arc<Payload>>,
     /// What a component served alone sees; the others see settings only.
     environment: Vec<(String, String)>,
     current: ArcSwap<Generation>,
@@ -104,10 +110,21 @@ pub struct Registry {
     draining: Mutex<Vec<Weak<Generation>>>,
 }
 
+/// Where what serves comes from.
+enum Provenance {
+    Folder,
+    Inside(Arc<Payload>),
+    Alone(Arc<Sender>),
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 impl Registry {
     /// Serves the components of a directory.
     pub fn open(config: Arc<Config>, components: &Path) -> Result<Arc<Self>> {
-        Self::start(config, None, |intake, engine, base, config| {
+        Self::start(config, Provenance::Folder, |intake, engine, base, config| {
             let mut loaded = Vec::new();
             for (name, file) in files(components)? {
                 loaded.push(intake.file(engine, config, &name, &file)?);
@@ -119,12 +136,49 @@ impl Registry {
         })
     }
 
+    /// Serves what is inside this program, and in place of that what lies in a folder: what was swapped in before.
+    pub fn open_inside(config: Arc<Config>, payload: Arc<Payload>, over: Option<&Path>) -> Result<Arc<Self>> {
+        let inside = Arc::clone(&payload);
+        Self::start(config, Provenance::Inside(payload), |intake, engine, base, config| {
+            let mut replaced: BTreeMap<_, _> = match over {
+                Some(folder) => files(folder).unwrap_or_default().into_iter().collect(),
+                None => BTreeMap::new(),
+            };
+            let mut places = Vec::new();
+            for inside in inside.components() {
+                places.push((inside.name.clone(), replaced.remove(&inside.name), Some(inside)));
+            }
+            places.extend(replaced.into_iter().map(|(name, file)| (name, Some(file), None)));
+            // Each costs a copy of its code, so all cores take part.
+            let load = |(name, file, within): &(String, Option<PathBuf>, Option<&Inside>)| match (file, within) {
+                (Some(file), _) => intake.file(engine, config, name, file),
+                (None, Some(within)) => intake.inside(engine, config, &inside, within),
+                (None, None) => bail!("`{name}` is nowhere"),
+            };
+            let next = std::sync::atomic::AtomicUsize::new(0);
+            let loaded = std::thread::scope(|scope| {
+                let work = || {
+                    let mut done = Vec::new();
+                    while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        done.push(load(place));
+                    }
+                    done
+                };
+                let others: Vec<_> = (1..cores()).map(|_| scope.spawn(work)).collect();
+                let mut done = work();
+                done.extend(others.into_iter().flat_map(|other| other.join().expect("loading does not panic")));
+                done.into_iter().collect::<Result<Vec<_>>>()
+            })?;
+            Snapshot::new(base, loaded, config)
+        })
+    }
+
     /// Serves one file alone.
     pub fn open_file(config: Arc<Config>, file: &Path) -> Result<Arc<Self>> {
         let name = component_name(file).context("the file needs a name")?;
         let grant = Grant { outbound: Outbound::Anywhere, ..Grant::default() };
         let alone = Sender { grant, limits: config.limits_of(&name), component: name };
-        Self::start(config, Some(Arc::new(alone)), |intake, engine, base, config| {
+        Self::start(config, Provenance::Alone(Arc::new(alone)), |intake, engine, base, config| {
             let name = component_name(file).context("the file needs a name")?;
             Snapshot::alone(base, intake.file(engine, config, &name, file)?, config)
         })
@@ -132,10 +186,15 @@ impl Registry {
 
     fn start(
         config: Arc<Config>,
-        alone: Option<Arc<Sender>>,
+        provenance: Provenance,
         snapshot: impl FnOnce(&Intake, &Engine, &Base, &Config) -> Result<Snapshot>,
     ) -> Result<Arc<Self>> {
-        let lanes = std::thread::available_parallelism().map_or(1, usize::from);
+        let (alone, payload) = match provenance {
+            Provenance::Folder => (None, None),
+            Provenance::Inside(payload) => (None, Some(payload)),
+            Provenance::Alone(sender) => (Some(sender), None),
+        };
+        let lanes = cores();
         let engine = store::engine(&config.limits)?;
         store::tick(&engine)?;
         let stores = Stores::open(&config.place, &config.stores, &config.state_dir)?;
@@ -165,6 +224,8 @@ impl Registry {
             traces,
             intake,
             alone,
+            payload,
+            fleet: OnceLock::new(),
             base,
             places: Arc::new(Semaphore::new(places)),
             places_now: Mutex::new(places),
@@ -186,6 +247,22 @@ impl Registry {
     /// What components keep.
     pub fn stores(&self) -> &Arc<Stores> {
         &self.base.stores
+    }
+
+    /// The bytes of a version that served here, where they are still there.
+    pub fn kept(&self, name: &str, sha256: &str) -> Option<Vec<u8>> {
+        if let Some(payload) = &self.payload
+            && let Some(inside) = payload.components().iter().find(|one| one.name == name && one.sha256 == sha256)
+        {
+            return payload.wasm(inside).ok();
+        }
+        let is_digest = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_digest.then(|| std::fs::read(self.versions().join(format!("{sha256}.wasm"))).ok())?
+    }
+
+    /// Where the bytes of what serves and served are kept.
+    pub fn versions(&self) -> PathBuf {
+        self.config().data_dir.join("versions")
     }
 
     pub fn current(&self) -> Arc<Generation> {
@@ -289,6 +366,8 @@ impl Registry {
         let Worker { store, entry, served, lane, generation } = worker;
         let limits = &generation.config.limits;
         let spent = served >= limits.requests_per_instance
+            // WASI 0.2 promises its components an instance for each request; those made of JavaScript need it.
+            || matches!(entry, Some(Live::Incoming(_)))
             || has_grown(&store, &generation, limits.kept_memory_bytes)
             || store.data().is_for_one_request();
         if spent || generation.retired.load(Ordering::Acquire) {

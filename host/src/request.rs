@@ -19,6 +19,7 @@ use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
+use tokio_rustls::TlsAcceptor;
 use wasmtime::AsContextMut as _;
 use wasmtime::component::{Accessor, AccessorTask, HasSelf};
 use wasmtime_wasi_http::handler::{Prepared, Proxy};
@@ -26,7 +27,10 @@ use wasmtime_wasi_http::p3::Request as GuestRequest;
 use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView as _};
 
 use crate::access::Access;
+use crate::arrival::{Arrival, Arriving};
+use crate::config::Config;
 use crate::error::Refusal;
+use crate::forwarded::Secure;
 use crate::hits;
 use crate::leftover::Drained;
 use crate::limits::{Hit, Kind};
@@ -76,6 +80,8 @@ pub struct Desk {
     pub lane: usize,
     /// Where requests go on that compute.
     pub compute: tokio::runtime::Handle,
+    /// Where clients come with TLS.
+    pub tls: Option<TlsAcceptor>,
     /// A generation that is tried out; otherwise each request gets the one in service.
     pub pinned: Option<Arc<Generation>>,
 }
@@ -123,14 +129,24 @@ impl Drop for Course {
     }
 }
 
-/// That the answer's last byte is out, told to the task that drives the store.
-#[derive(Default)]
+/// That the answer's last byte is out, told to the task that drives the store; and how the request's body comes in.
 struct BodyDone {
     done: AtomicBool,
     driver: futures::task::AtomicWaker,
+    arrival: Arrival,
+}
+
+impl AsRef<Arrival> for BodyDone {
+    fn as_ref(&self) -> &Arrival {
+        &self.arrival
+    }
 }
 
 impl BodyDone {
+    fn new(started: Instant) -> Self {
+        Self { done: AtomicBool::new(false), driver: futures::task::AtomicWaker::new(), arrival: Arrival::new(started) }
+    }
+
     fn tell(&self) {
         self.done.store(true, Ordering::Release);
         self.driver.wake();
@@ -159,7 +175,7 @@ pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>
         return told(answer, access);
     }
     let request = Drained::of(request, &desk.tasks);
-    match admit_and_start(&desk, &generation, &client, request, &id, &mut access).await {
+    match admit_and_start(&desk, &generation, &client, request, started, &id, &mut access).await {
         Ok((place, course, head, body_done)) => {
             wait_for_head(&desk, &generation, started, place, course, head, body_done, &id, access).await
         }
@@ -196,6 +212,7 @@ async fn admit_and_start(
     generation: &Arc<Generation>,
     client: &str,
     request: Request<Drained>,
+    began: Instant,
     id: &HeaderValue,
     access: &mut Access,
 ) -> Result<Started, Refusal> {
@@ -233,7 +250,8 @@ async fn admit_and_start(
         return Err(refusal(&error));
     }
     let (head, wait) = oneshot::channel();
-    let body_done = Arc::new(BodyDone::default());
+    let body_done = Arc::new(BodyDone::new(began));
+    let request = request.map(|body| Arriving::new(body, Arc::clone(&body_done)));
     let started = match worker.entry.clone().expect("enter made it live") {
         Live::Handler(function) => {
             let (request, io) = guest_request(desk, client, request, id, &mut worker, limits.request_body_bytes);
@@ -258,7 +276,7 @@ async fn admit_and_start(
 fn guest_request(
     desk: &Desk,
     client: &str,
-    request: Request<Drained>,
+    request: Request<Arriving<Drained, BodyDone>>,
     id: &HeaderValue,
     worker: &mut Worker,
     limit: u64,
@@ -289,7 +307,7 @@ fn guest_request(
     });
     GuestRequest::new(
         parts.method,
-        Some(Scheme::HTTP),
+        Some(if parts.extensions.get::<Secure>().is_some() { Scheme::HTTPS } else { Scheme::HTTP }),
         authority,
         parts.uri.into_parts().path_and_query,
         headers,
@@ -298,7 +316,7 @@ fn guest_request(
     )
 }
 
-fn stock_request(mut request: Request<Drained>) -> wasmtime_wasi_http::handler::Request {
+fn stock_request(mut request: Request<Arriving<Drained, BodyDone>>) -> wasmtime_wasi_http::handler::Request {
     // WASI 0.2 wants an authority, which HTTP/1 keeps in a header.
     if request.uri().authority().is_none() {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
@@ -490,12 +508,15 @@ async fn wait_for_head(
     let deadline = started + generation.config.limits.request();
     let expired = generation.expired.cancelled();
     let mut expired = std::pin::pin!(expired);
-    let mut deadline = Box::pin(tokio::time::sleep_until(deadline.into()));
+    // Whether the client is too slow with its body is looked at by the same clock.
+    let first = deadline.min(started + generation.config.limits.body());
+    let mut clock = Box::pin(tokio::time::sleep_until(first.into()));
     enum Event {
         Head(Result<Head, Error>),
         Broken(Broken),
         Silent,
         Late,
+        Slow,
         Replaced,
     }
     let mut ended = false;
@@ -515,7 +536,11 @@ async fn wait_for_head(
         if expired.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::Replaced);
         }
-        deadline.as_mut().poll(cx).map(|()| Event::Late)
+        match late(&mut clock, deadline, &body_done, &generation.config, cx) {
+            None => Poll::Pending,
+            Some(Late::Answer) => Poll::Ready(Event::Late),
+            Some(Late::Body) => Poll::Ready(Event::Slow),
+        }
     })
     .await;
     match event {
@@ -558,6 +583,7 @@ async fn wait_for_head(
                 course,
                 body_done,
                 left,
+                clock,
                 deadline,
                 access,
                 desk: Arc::clone(desk),
@@ -585,11 +611,42 @@ async fn wait_for_head(
             access.failure("the request took too long", &anyhow!("`limits.request_ms` passed"));
             refused(&Refusal::Timeout, id, access)
         }
+        Event::Slow => {
+            desk.registry.metrics.limits.add(&["", "body_ms"], 1);
+            refused(&Refusal::SlowBody, id, access)
+        }
         Event::Replaced => {
             access.failure("a request outlived its version", &anyhow!("`limits.drain_deadline_ms` passed"));
             refused(&Refusal::Replaced, id, access)
         }
     }
+}
+
+/// Whose time is over.
+enum Late {
+    Answer,
+    Body,
+}
+
+/// Looks at the clock of a request, which goes off when there is something to look at.
+fn late(
+    clock: &mut Pin<Box<Sleep>>,
+    deadline: Instant,
+    body: &BodyDone,
+    config: &Config,
+    cx: &mut Context<'_>,
+) -> Option<Late> {
+    while clock.as_mut().poll(cx).is_ready() {
+        let now = Instant::now();
+        if now >= deadline {
+            return Some(Late::Answer);
+        }
+        match body.arrival.is_late(config.limits.body_ms) {
+            Ok(again) => clock.as_mut().reset(deadline.min(now + again).into()),
+            Err(_) => return Some(Late::Body),
+        }
+    }
+    None
 }
 
 /// What is told of an error: most of them are ours alone.
@@ -608,7 +665,8 @@ pub struct GuestBody {
     body_done: Arc<BodyDone>,
     /// Bytes still owed by `content-length`.
     left: Option<u64>,
-    deadline: Pin<Box<Sleep>>,
+    clock: Pin<Box<Sleep>>,
+    deadline: Instant,
     access: Access,
     desk: Arc<Desk>,
     place: Option<tokio::sync::OwnedSemaphorePermit>,
@@ -727,10 +785,17 @@ impl http_body::Body for GuestBody {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                if this.deadline.as_mut().poll(cx).is_ready() {
-                    this.desk.registry.metrics.limits.add(&["", "request_ms"], 1);
-                    this.access.failure("the answer took too long", &anyhow!("`limits.request_ms` passed"));
-                    return this.broken_off(&Refusal::Timeout, Error::HttpResponseTimeout);
+                match late(&mut this.clock, this.deadline, &this.body_done, &this.generation.config, cx) {
+                    Some(Late::Answer) => {
+                        this.desk.registry.metrics.limits.add(&["", "request_ms"], 1);
+                        this.access.failure("the answer took too long", &anyhow!("`limits.request_ms` passed"));
+                        return this.broken_off(&Refusal::Timeout, Error::HttpResponseTimeout);
+                    }
+                    Some(Late::Body) => {
+                        this.desk.registry.metrics.limits.add(&["", "body_ms"], 1);
+                        return this.broken_off(&Refusal::SlowBody, Error::HttpResponseIncomplete);
+                    }
+                    None => {}
                 }
                 let expired =
                     this.expired.get_or_insert_with(|| Box::pin(this.generation.expired.clone().cancelled_owned()));

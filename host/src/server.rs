@@ -1,26 +1,22 @@
 //! Connections in, answers out, and an orderly end.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_rustls::TlsAcceptor;
 
+use crate::connection;
 use crate::pages::Pages;
 use crate::registry::Registry;
-use crate::request::{self, Desk};
+use crate::request::Desk;
 use crate::tasks::Tasks;
 use crate::telemetry::{self, Level};
-
-/// hyper's own smallest allows 8 KiB heads; bearer tokens, cookies and trace headers together stay well below this.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+use crate::tls;
 
 /// For an event and the end of an answer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -32,6 +28,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// shares everything. A request that turns out to compute is moved off its lane (`request.rs`, `Course`).
 pub struct Server {
     listener: TcpListener,
+    /// Where clients are to come with TLS.
+    tls: Option<TlsAcceptor>,
     registry: Arc<Registry>,
     ours: bool,
     pages: Option<Arc<Pages>>,
@@ -61,7 +59,7 @@ impl Stop {
         *self.receiver.borrow()
     }
 
-    async fn told(&self) {
+    pub(crate) async fn told(&self) {
         let mut receiver = self.receiver.clone();
         // The sender is part of `self`, so waiting cannot fail.
         let _ = receiver.wait_for(|stop| *stop).await;
@@ -70,14 +68,20 @@ impl Stop {
 
 impl Server {
     pub async fn bind(registry: Arc<Registry>, ours: bool) -> Result<Self> {
-        let listen = registry.config().listen;
+        let config = registry.config();
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let listen = config.listen;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
-        Ok(Self { listener, registry, ours, pages: None })
+        Ok(Self { listener, tls, registry, ours, pages: None })
     }
 
     /// Serves the app too.
     pub fn with_pages(self, pages: Option<Pages>) -> Self {
         Self { pages: pages.map(Arc::new), ..self }
+    }
+
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     pub fn address(&self) -> Result<SocketAddr> {
@@ -86,7 +90,7 @@ impl Server {
 
     /// Serves until told to stop and everything that runs has ended, or `limits.shutdown_ms` has passed.
     pub async fn run(self, stop: Stop) -> Result<()> {
-        let Server { listener, registry, ours, pages } = self;
+        let Server { listener, tls, registry, ours, pages } = self;
         let wait = Duration::from_millis(registry.config().limits.shutdown_ms);
         let lanes = (0..registry.lanes())
             .map(|number| {
@@ -98,6 +102,7 @@ impl Server {
                     pages: pages.clone(),
                     lane: number,
                     compute: tokio::runtime::Handle::current(),
+                    tls: tls.clone(),
                     pinned: None,
                 };
                 Lane::start(Arc::new(desk), stop.clone())
@@ -162,7 +167,7 @@ impl Lane {
                     let (desk, stop, count) = (Arc::clone(&desk), stop.clone(), Arc::clone(&count));
                     tasks.spawn(async move {
                         if let Ok(stream) = TcpStream::from_std(stream) {
-                            connection(desk, stream, client, stop).await;
+                            connection::serve(desk, stream, client, stop).await;
                         }
                         count.fetch_sub(1, Ordering::Relaxed);
                     });
@@ -188,37 +193,5 @@ impl Lane {
         let Lane { connections, ended, .. } = self;
         drop(connections);
         let _ = ended.await;
-    }
-}
-
-async fn connection(desk: Arc<Desk>, stream: TcpStream, client: SocketAddr, stop: Stop) {
-    // Without it the end of an answer waits for the peer's delayed acknowledgement, 40 ms.
-    let _ = stream.set_nodelay(true);
-    let config = desk.registry.config();
-    let limits = &config.limits;
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(limits.header_ms))
-        .max_headers(limits.headers.saturating_add(1))
-        .max_buf_size(MAX_HEAD_BYTES)
-        .half_close(false);
-    let client: Arc<str> = client.to_string().into();
-    let service = service_fn(|request| {
-        let (desk, client) = (Arc::clone(&desk), Arc::clone(&client));
-        async move { Ok::<_, Infallible>(request::serve(desk, client, request).await) }
-    });
-    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.told() => {
-            connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
-        }
-    };
-    if let Err(error) = ended
-        && telemetry::enabled(Level::Debug)
-    {
-        let error = error.to_string();
-        telemetry::line(Level::Debug, "a connection ended early", &[("error", (&error).into())]);
     }
 }

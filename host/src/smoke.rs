@@ -49,6 +49,7 @@ pub async fn call(registry: &Arc<Registry>, generation: Arc<Generation>, call: &
         ours: true,
         lane: registry.trial_lane(),
         compute: tokio::runtime::Handle::current(),
+        tls: None,
         pages: None,
         pinned: Some(generation),
     });

@@ -326,6 +326,44 @@ pub fn compiler(functions: Arc<dyn CacheStore>) -> Result<Engine> {
     Ok(Engine::new(&config)?)
 }
 
+/// What a machine of the last ten years has: code that is compiled before its machine is known is for this. Where it has
+/// less, components are compiled at the first start.
+#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+const COMMON: (&str, &[&str]) = (
+    "x86_64-unknown-linux-gnu",
+    &[
+        "has_sse3",
+        "has_ssse3",
+        "has_sse41",
+        "has_sse42",
+        "has_popcnt",
+        "has_cmpxchg16b",
+        "has_avx",
+        "has_avx2",
+        "has_fma",
+        "has_bmi1",
+        "has_bmi2",
+        "has_lzcnt",
+    ],
+);
+
+/// The engine of a process that compiles for other machines.
+pub fn common_engine() -> Result<Engine> {
+    let mut config = features();
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+    {
+        config.target(COMMON.0)?;
+        for flag in COMMON.1 {
+            #[expect(unsafe_code, reason = "nothing is run by this engine")]
+            // SAFETY: these are what the compiler may use, and whoever loads the code is checked for them.
+            unsafe {
+                config.cranelift_flag_enable(flag);
+            }
+        }
+    }
+    Ok(Engine::new(&config)?)
+}
+
 /// The engine for every version of every component.
 pub fn engine(limits: &Limits) -> Result<Engine> {
     let mut config = features();

@@ -176,7 +176,7 @@ impl Swaps {
         let mut pipeline = Pipeline {
             queue,
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-            versions: registry.config().data_dir.join("versions"),
+            versions: registry.versions(),
             registry: Arc::clone(registry),
             folder,
             refused: HashMap::new(),
@@ -563,8 +563,15 @@ impl Pipeline {
         if door == Door::Admin
             && let Some(folder) = &self.folder
             && let Err(error) = std::fs::remove_file(file(folder, name))
+            && !(self.registry.payload.is_some() && error.kind() == std::io::ErrorKind::NotFound)
         {
             result.notes.push(format!("its file stays: {error}"));
+        }
+        if door == Door::Admin
+            && let Some(payload) = &self.registry.payload
+            && payload.components().iter().any(|inside| inside.name == name)
+        {
+            result.notes.push("it is part of the program, and back with the next start".to_owned());
         }
         Ok(result)
     }
@@ -581,9 +588,7 @@ impl Pipeline {
             return Err(Check::State.refuses(format!("no earlier version of `{name}` has served since the start")));
         };
         let kept = self.version(&sha256);
-        let bytes = std::fs::read(&kept)
-            .with_context(|| format!("reading {}", kept.display()))
-            .map_err(|error| Check::Host.refuses(format!("{error:#}")))?;
+        let bytes = self.earlier(name, &sha256).map_err(|error| Check::Host.refuses(format!("{error:#}")))?;
         if component::sha256(&bytes) != sha256 {
             return Err(Check::Host.refuses(format!("{} is not what was kept", kept.display())));
         }
@@ -669,6 +674,12 @@ impl Pipeline {
         }
         self.follow(&[], &mut result.notes);
         Ok(result)
+    }
+
+    /// The bytes of what served before: kept, or inside this program.
+    fn earlier(&self, name: &str, sha256: &str) -> Result<Vec<u8>> {
+        let gone = || format!("{} cannot be read", self.version(sha256).display());
+        self.registry.kept(name, sha256).with_context(gone)
     }
 
     /// Keeps bytes for a way back.

@@ -20,8 +20,14 @@ const AGAIN: Duration = Duration::from_millis(250);
 /// Reads the configuration again.
 pub type Reread = Box<dyn Fn() -> Result<Config> + Send>;
 
-/// Watches until nobody can hand in changes any more: the components' folder, and the configuration's file where there is one.
-pub fn start(registry: &Arc<Registry>, swaps: &Swaps, folder: PathBuf, file: Option<(PathBuf, Reread)>) -> Result<()> {
+/// Watches until nobody can hand in changes any more: the components' folder, and the configuration's file, where there are
+/// such.
+pub fn start(
+    registry: &Arc<Registry>,
+    swaps: &Swaps,
+    folder: Option<PathBuf>,
+    file: Option<(PathBuf, Reread)>,
+) -> Result<()> {
     if let Some((file, reread)) = file {
         let swaps = swaps.downgrade();
         let folder = match file.parent() {
@@ -42,8 +48,11 @@ pub fn start(registry: &Arc<Registry>, swaps: &Swaps, folder: PathBuf, file: Opt
             });
         })?;
     }
+    let Some(folder) = folder else { return Ok(()) };
     let watched = Eyes::open(&folder).with_context(|| format!("watching {}", folder.display()))?;
     let (registry, swaps) = (Arc::downgrade(registry), swaps.downgrade());
+    // On this thread: what is written after the return is other than this, however late the other one begins.
+    let before = sight(&folder);
     std::thread::Builder::new().name("watch".into()).spawn(move || {
         let look_at = |is_seen: &dyn Fn(&Path) -> bool| {
             let (Some(registry), Some(swaps)) = (registry.upgrade(), swaps.upgrade()) else { return false };
@@ -51,21 +60,23 @@ pub fn start(registry: &Arc<Registry>, swaps: &Swaps, folder: PathBuf, file: Opt
             true
         };
         // What changed between the start's reading and now.
-        let unsettled = unsettled(&folder);
-        look_at(&|file| !unsettled.contains(file));
+        let unsettled = unsettled(&folder, &before);
+        // Its signature is no reason to look at a file that is not whole.
+        let of = |file: &Path| {
+            if file.extension().is_some_and(|end| end == "minisig") { file.with_extension("") } else { file.to_owned() }
+        };
+        look_at(&|file| !unsettled.contains(&of(file)));
         watched.each(&folder, |seen| look_at(&|file| seen.as_ref().is_none_or(|seen| seen.contains(file))));
     })?;
     Ok(())
 }
 
 /// The files that somebody is writing at this moment; they are told of again when they are closed.
-fn unsettled(folder: &Path) -> BTreeSet<PathBuf> {
-    let before = sight(folder);
+fn unsettled(folder: &Path, before: &BTreeMap<PathBuf, (u64, SystemTime)>) -> BTreeSet<PathBuf> {
     let is_young = |(_, modified): &(u64, SystemTime)| modified.elapsed().is_ok_and(|age| age < AGAIN);
-    if !before.values().any(is_young) {
-        return BTreeSet::new();
+    if before.values().any(is_young) {
+        std::thread::sleep(AGAIN);
     }
-    std::thread::sleep(AGAIN);
     let after = sight(folder);
     after.into_iter().filter(|(name, now)| before.get(name) != Some(now)).map(|(name, _)| name).collect()
 }

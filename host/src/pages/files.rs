@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 
 use super::asked::Encodings;
+use crate::payload::Payload;
 
 /// The page for every address that is no file.
 const INDEX: &str = "index.html";
@@ -18,12 +19,40 @@ const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
 
 pub struct Files {
     folders: Vec<PathBuf>,
+    inside: Option<Arc<Payload>>,
     kept: Mutex<HashMap<PathBuf, Kept>>,
 }
 
 struct Kept {
-    modified: SystemTime,
+    mark: u128,
     bytes: Bytes,
+}
+
+/// Where a build lies.
+enum Build<'a> {
+    Folder(&'a Path),
+    Inside(&'a Payload),
+}
+
+impl Build<'_> {
+    /// What tells one state of a file from another, and its size; none where there is no such file.
+    fn look(&self, path: &str) -> Option<(u128, u64)> {
+        match self {
+            Build::Folder(folder) => {
+                let about = folder.join(path).metadata().ok().filter(std::fs::Metadata::is_file)?;
+                let since = about.modified().ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+                Some((since.as_nanos(), about.len()))
+            }
+            Build::Inside(payload) => payload.page(path).map(|page| (u128::from(page.tag), page.size_bytes())),
+        }
+    }
+
+    fn read(&self, path: &str) -> Option<Vec<u8>> {
+        match self {
+            Build::Folder(folder) => std::fs::read(folder.join(path)).ok(),
+            Build::Inside(payload) => payload.page_bytes(payload.page(path)?).ok(),
+        }
+    }
 }
 
 /// A file, in the encoding chosen for the client.
@@ -45,51 +74,56 @@ impl Found {
 }
 
 impl Files {
-    pub fn new(folders: Vec<PathBuf>) -> Self {
-        Self { folders, kept: Mutex::default() }
+    pub fn new(folders: Vec<PathBuf>, inside: Option<Arc<Payload>>) -> Self {
+        Self { folders, inside, kept: Mutex::default() }
+    }
+
+    fn build(&self) -> Option<Build<'_>> {
+        let folders = self.folders.iter().map(|folder| Build::Folder(folder));
+        let mut all = folders.chain(self.inside.as_deref().map(Build::Inside));
+        all.find(|build| build.look(INDEX).is_some())
     }
 
     /// The file at this path below the base as it stands in the address, still percent-encoded. Blocks.
     pub fn find(&self, inside: &str, encodings: Encodings) -> Option<Found> {
-        let folder = self.folders.iter().find(|folder| folder.join(INDEX).is_file())?;
+        let build = self.build()?;
         let inside = if inside.is_empty() { INDEX.to_owned() } else { safe(inside)? };
         let (content_type, is_text) = content_type(&inside)?;
-        let file = folder.join(&inside);
-        if !file.is_file() {
-            return None;
-        }
+        build.look(&inside)?;
         // The build puts encoded twins beside its files.
         let twins = encodings.in_order().filter(|_| is_text);
         let twin = twins
-            .map(|(name, ending)| (name, folder.join(format!("{inside}.{ending}"))))
-            .find(|(_, path)| path.is_file());
-        let (encoding, path) = twin.map_or((None, file), |(name, path)| (Some(name), path));
-        let (bytes, modified) = self.read(&path)?;
-        let nanos = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let tag = format!("\"{nanos:x}-{:x}{}\"", bytes.len(), encoding.map_or("", |name| &name[..1]));
+            .map(|(name, ending)| (name, format!("{inside}.{ending}")))
+            .find(|(_, path)| build.look(path).is_some());
         let is_fixed = has_hash(Path::new(&inside).file_name()?.to_str()?);
+        let (encoding, path) = twin.map_or((None, inside), |(name, path)| (Some(name), path));
+        let (bytes, mark) = self.read(&build, &path)?;
+        let tag = format!("\"{mark:x}-{:x}{}\"", bytes.len(), encoding.map_or("", |name| &name[..1]));
         Some(Found { bytes, tag, content_type, encoding, is_varied: is_text, is_fixed })
     }
 
-    fn read(&self, path: &Path) -> Option<(Bytes, SystemTime)> {
-        let about = path.metadata().ok()?;
-        let modified = about.modified().ok()?;
-        if about.len() > MAX_FILE_BYTES {
+    fn read(&self, build: &Build<'_>, path: &str) -> Option<(Bytes, u128)> {
+        let (mark, size) = build.look(path)?;
+        if size > MAX_FILE_BYTES {
             return None;
         }
-        if let Some(kept) = self.kept.lock().expect("nobody panics holding it").get(path)
-            && kept.modified == modified
-            && kept.bytes.len() as u64 == about.len()
+        let place = match build {
+            Build::Folder(folder) => folder.join(path),
+            Build::Inside(_) => PathBuf::from(path),
+        };
+        if let Some(kept) = self.kept.lock().expect("nobody panics holding it").get(&place)
+            && kept.mark == mark
+            && kept.bytes.len() as u64 == size
         {
-            return Some((kept.bytes.clone(), modified));
+            return Some((kept.bytes.clone(), mark));
         }
-        let bytes = Bytes::from(std::fs::read(path).ok()?);
+        let bytes = Bytes::from(build.read(path)?);
         let mut kept = self.kept.lock().expect("nobody panics holding it");
         if kept.values().map(|one| one.bytes.len()).sum::<usize>() + bytes.len() > MAX_KEPT_BYTES {
             kept.clear();
         }
-        kept.insert(path.to_owned(), Kept { modified, bytes: bytes.clone() });
-        Some((bytes, modified))
+        kept.insert(place, Kept { mark, bytes: bytes.clone() });
+        Some((bytes, mark))
     }
 }
 

@@ -218,7 +218,7 @@ impl House {
 
     /// Watches the folder, as the program does.
     pub fn watch(&self, folder: &Path) {
-        watch::start(&self.registry, &self.swaps, folder.to_owned(), None).expect("threads");
+        watch::start(&self.registry, &self.swaps, Some(folder.to_owned()), None).expect("threads");
     }
 
     /// The same, and the file of the configuration.
@@ -229,7 +229,7 @@ impl House {
             Config::load(&overrides, |_| None)
         });
         let file = Some((file.to_owned(), reread));
-        watch::start(&self.registry, &self.swaps, folder.to_owned(), file).expect("threads");
+        watch::start(&self.registry, &self.swaps, Some(folder.to_owned()), file).expect("threads");
     }
 
     /// Which versions serve.

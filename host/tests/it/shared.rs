@@ -11,14 +11,14 @@ use crate::house::{Folder, House};
 use crate::keys::{ask, built, wanted};
 
 /// A Redis of this test's own, which forgets everything when it ends.
-struct Redis {
+pub struct Redis {
     process: Child,
     port: u16,
     folder: Folder,
 }
 
 impl Redis {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("an address").port();
         drop(free);
@@ -44,17 +44,21 @@ impl Redis {
         panic!("Redis does not listen");
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.process.kill().expect("it runs");
         self.process.wait().expect("it ends");
     }
 
-    fn again(&mut self) {
+    pub fn again(&mut self) {
         self.process = Self::run(self.port, &self.folder);
     }
 
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
     async fn host(&self) -> House {
-        let house = House::of(&built(), &format!("store = \"redis://127.0.0.1:{}\"", self.port)).await;
+        let house = House::of(&built(), &format!("store = \"{}\"", self.url())).await;
         assert_eq!(house.registry.stores().shared().map(|(is_up, _)| is_up), Some(true));
         house
     }

@@ -55,6 +55,29 @@ impl Guest for Probe {
                 let (body, _) = Request::consume_body(request, result);
                 Ok(respond(body))
             }
+            // Reads all of it, and tells how much it was.
+            "/swallow" => {
+                let (_, result) = wit_future::new(|| Ok(()));
+                let (body, _) = Request::consume_body(request, result);
+                text(&body.collect().await.len().to_string())
+            }
+            "/scheme" => {
+                let is_secure = matches!(request.get_scheme(), Some(Scheme::Https));
+                text(if is_secure { "https" } else { "http" })
+            }
+            // So many megabytes, as fast as they are taken.
+            "/flood" => {
+                let (mut bytes, body) = wit_stream::new();
+                let count = number(query);
+                spawn(async move {
+                    for _ in 0..count * 16 {
+                        if !bytes.write_all(vec![b'x'; 64 * 1024]).await.is_empty() {
+                            return;
+                        }
+                    }
+                });
+                Ok(respond(body))
+            }
             // A line every 20 ms, as many as asked for.
             "/drip" => {
                 let (mut lines, body) = wit_stream::new();
