@@ -1,8 +1,8 @@
 //! `compose`: components plugged together, for runtimes that link nothing themselves.
 //!
-//! `target/composed/NAME.wasm` is a capability with its providers, for `spin.toml`; settings stay an import. And
-//! `target/composed/hybrid-ai.wasm` is everything in one, settings from the environment and state in memory. Components
-//! that carry a model's weights are in them with `--models` only: an edge node may have no room for them.
+//! `target/composed/NAME.wasm` is a capability with its providers, for `spin.toml`; settings stay an import.
+//! `target/composed/spin.wasm` is everything in one, settings and state imported, for `spin.akamai.toml`. And
+//! `target/composed/hybrid-ai.wasm` is the same with settings from the environment and state in memory. Components that carry a model's weights are in them with `--models` only: an edge node may have no room for them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -64,6 +64,8 @@ pub fn all(models: bool) -> anyhow::Result<()> {
             parts.write(name, name, interface, false)?;
         }
     }
+    // For Spins that know no middleware: settings and state are the runtime's.
+    parts.write("spin", &front[0], HANDLER, false)?;
     parts.write("hybrid-ai", &front[0], HANDLER, true)
 }
 

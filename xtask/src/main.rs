@@ -7,15 +7,21 @@ cargo xtask components [NAME...]   build the components (all, or those named) in
 cargo xtask compose [NAME...]      plug them together into target/composed (those named are built first), with
                                    --models those too that carry a model's weights
 cargo xtask app                    build the app for the web into target/app (wants Node 20 or newer)
+cargo xtask dist                   target/dist/hybrid-ai: one file with the components and the built app inside, its
+                                   SHA-256 and the list of what it is made of (CycloneDX)
 cargo xtask sizes                  print how large they are, and fail where one is too large
 cargo xtask check                  formatting and lints, native and wasm
 cargo xtask test                   build everything and run every test
 cargo xtask clients [PART]         other people's clients against our host (needs python3 and node; installs them in target/)
+cargo xtask languages              components in Python and JavaScript, built by their own tools and served (the same)
+cargo xtask docs                   write docs/configuration.md of what the host reads
 cargo xtask fuzz-api [REQUESTS]    requests made up from /openapi.json, by schemathesis
 cargo xtask model minilm           pack the weights of local-embedding anew, and see that the committed file is the same
 cargo xtask bench [SECONDS]        requests per second and CPU of POST /llm, beside a native proxy; then the CPU of
                                    POST /embedding beside onnxruntime (`bench embedding` for that alone)
 cargo xtask bench swap [SWAPS]     what replacing a component costs those who ask meanwhile, and what it leaves behind
+cargo xtask bench dist             how soon the file that `dist` makes answers, and its memory while idle
+cargo xtask bench connections      what connections cost that say nothing
 cargo xtask standin [OPTION...]    a stand-in Hugging Face (--listen ADDRESS, --key TOKEN, --unserved MODEL)";
 
 fn main() -> anyhow::Result<()> {
@@ -26,10 +32,13 @@ fn main() -> anyhow::Result<()> {
         "components" => xtask::components::build(&rest),
         "app" => xtask::app::build(),
         "compose" => xtask::compose::write(&rest),
+        "dist" => xtask::dist::build(),
         "sizes" => xtask::sizes::print(),
         "check" => xtask::check::all(),
         "test" => xtask::test::all(),
         "clients" => xtask::clients::run_all(&rest),
+        "languages" => xtask::languages::run_all(),
+        "docs" => xtask::docs::write(),
         "fuzz-api" => xtask::clients::fuzz(&rest),
         "bench" => xtask::bench::run(&rest),
         "model" => xtask::model::run_for(&rest),

@@ -6,10 +6,12 @@
 //! run. Embeddings, which are computed inside a component, are measured beside onnxruntime, and the voice inside the
 //! platform by how fast it speaks.
 
+pub mod dist;
 pub mod load;
 pub mod proxy;
 pub mod swap;
 
+mod connections;
 mod embedding;
 pub(crate) mod server;
 mod speech;
@@ -41,6 +43,11 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
         && first == "swap"
     {
         return swap::run(rest);
+    }
+    match arguments {
+        [only] if only == "dist" => return dist::run(),
+        [only] if only == "connections" => return connections::run(),
+        _ => {}
     }
     let seconds = match arguments {
         [] => 5.0,

@@ -72,13 +72,16 @@ impl Server {
 
     /// Memory that is there for the process, files that it maps included.
     pub(super) fn resident_mb(&self) -> anyhow::Result<f64> {
-        let path = format!("/proc/{}/status", self.process.id());
-        let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process's memory in /proc")?;
-        let kb: f64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kb / 1000.0)
+        Ok(status_kb(self.process.id(), "VmRSS:")? / 1000.0)
     }
+}
+
+/// What the kernel says of a process, in kilobytes.
+pub(super) fn status_kb(process: u32, key: &str) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).context("a process's memory in /proc")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 impl Drop for Server {
