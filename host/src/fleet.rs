@@ -277,7 +277,7 @@ impl Follower {
         if serving.as_deref() != Some(record.sha256.as_str()) {
             let bytes = self.fleet.fetch(&self.registry, name, record).await?;
             let signature = record.signature.clone();
-            let change = Change::Put { name: name.to_owned(), bytes, signature, door: Door::Admin, canary: None };
+            let change = Change::Put { name: name.to_owned(), bytes, signature, door: Door::Fleet, canary: None };
             // A refusal is in the log, with its reason: this host goes on with what it has.
             let _ = swaps.submit(change).await;
         }

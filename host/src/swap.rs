@@ -37,6 +37,8 @@ pub enum Door {
     /// The file is in the folder already.
     Folder,
     Admin,
+    /// Another host was told.
+    Fleet,
     /// What a trial has come to decides it.
     Trial,
     Configuration,
@@ -48,6 +50,7 @@ impl Door {
         match self {
             Door::Folder => "components' folder",
             Door::Admin => "admin address",
+            Door::Fleet => "fleet",
             Door::Trial => "canary",
             Door::Configuration => "configuration file",
         }
@@ -446,7 +449,7 @@ impl Pipeline {
             return Ok(result);
         }
         self.publish(generation, &changed, &mut result.notes);
-        if door == Door::Admin {
+        if matches!(door, Door::Admin | Door::Fleet) {
             self.keep_in_folder(name, bytes, signature, &mut result.notes);
         }
         if changed.len() > 1 {
