@@ -80,13 +80,22 @@ impl Server {
         self.status_mb("VmHWM:")
     }
 
+    /// As `resident_mb`, with pages that are mapped several times divided among those who map them.
+    pub(super) fn proportional_mb(&self) -> anyhow::Result<f64> {
+        self.mb("smaps_rollup", "Pss:")
+    }
+
     pub(super) fn forget_peak(&self) -> anyhow::Result<()> {
         let path = format!("/proc/{}/clear_refs", self.process.id());
         fs::write(&path, "5").with_context(|| format!("writing {path}"))
     }
 
     fn status_mb(&self, field: &str) -> anyhow::Result<f64> {
-        let path = format!("/proc/{}/status", self.process.id());
+        self.mb("status", field)
+    }
+
+    fn mb(&self, file: &str, field: &str) -> anyhow::Result<f64> {
+        let path = format!("/proc/{}/{file}", self.process.id());
         let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
         let line = status.lines().find_map(|line| line.strip_prefix(field)).context("a process's memory in /proc")?;
         let kb: f64 = line.trim().trim_end_matches(" kB").parse()?;
