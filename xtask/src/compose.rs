@@ -69,6 +69,13 @@ pub fn all(models: bool) -> anyhow::Result<()> {
     parts.write("hybrid-ai", &front[0], HANDLER, true)
 }
 
+/// Everything in one, in memory: what `all` writes as `hybrid-ai`.
+pub fn everything(models: bool) -> anyhow::Result<Vec<u8>> {
+    let parts = Parts::of(models, |guest| models || !MODELS.contains(&guest.name.as_str()))?;
+    let front = parts.chains.links(HANDLER).first().context("somebody must answer wasi:http/handler")?;
+    parts.composed(front, HANDLER, true)
+}
+
 fn chains(models: bool) -> anyhow::Result<Chains> {
     Ok(if models { Chains::read()? } else { Chains::read()?.without(MODELS) })
 }
@@ -127,15 +134,19 @@ impl Parts {
         }
     }
 
-    /// Plugs everything that `name` needs into it, and writes what exports `interface` as `target/composed/OUTPUT.wasm`.
-    fn write(&self, output: &str, name: &str, interface: &str, plugs_too: bool) -> anyhow::Result<()> {
+    fn composed(&self, name: &str, interface: &str, plugs_too: bool) -> anyhow::Result<Vec<u8>> {
         let mut making =
             Making { parts: self, graph: CompositionGraph::new(), made: HashMap::new(), open: Vec::new(), plugs_too };
         let instance = making.instance(name)?;
         let export = making.export_of(name, interface)?;
         let alias = making.graph.alias_instance_export(instance, &export)?;
         making.graph.export(alias, &export)?;
-        let bytes = making.graph.encode(EncodeOptions::default()).with_context(|| format!("composing `{output}`"))?;
+        Ok(making.graph.encode(EncodeOptions::default())?)
+    }
+
+    /// Plugs everything that `name` needs into it, and writes what exports `interface` as `target/composed/OUTPUT.wasm`.
+    fn write(&self, output: &str, name: &str, interface: &str, plugs_too: bool) -> anyhow::Result<()> {
+        let bytes = self.composed(name, interface, plugs_too).with_context(|| format!("composing `{output}`"))?;
         let path = file(output);
         let changed = tree::put(&path, &bytes)?;
         let left = Outline::of(&path)?.imports;

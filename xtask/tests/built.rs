@@ -80,6 +80,14 @@ fn everything_in_one_is_a_stock_wasi_http_component() {
 }
 
 #[test]
+fn everything_in_one_fits_an_edge_with_the_models_too() {
+    let without = compose::everything(false).expect("built components").len();
+    let with = compose::everything(true).expect("built components").len();
+    assert!(with > without + 20_000_000, "the models are missing: {with} bytes, {without} without");
+    assert!(with <= 50 << 20, "{with} bytes are more than 50 MiB");
+}
+
+#[test]
 fn spin_takes_the_manifest() {
     let root = tree::root();
     let text = tree::read(&root.join("spin.toml")).expect("spin.toml");

@@ -43,16 +43,17 @@ impl Given {
         most: usize,
     ) -> Result<Given, Reason> {
         let (head, more) = bytes::piece(&mut image).await;
+        let head = File::from(head);
+        let kind = Kind::of(head.head()).map_or(OTHER, Kind::media_type);
         let (told, image) = if more {
-            let head = File::from(head);
             let told = told(&head, &limits)?;
             (told, Coming::Begun(head.into_pieces().pop().unwrap_or_default(), image))
         } else {
-            (None, Coming::Held(Rc::new(File::from(head))))
+            (None, Coming::Held(Rc::new(head)))
         };
         let image = RefCell::new(image);
-        let (size, kind) = match told {
-            Some(told) => told,
+        let size = match told {
+            Some(size) => size,
             // All of it is here, or somebody has put a long story before the picture.
             None => whole(&*held(&image, "image", most).await?, &limits)?,
         };
@@ -161,22 +162,16 @@ async fn held(coming: &RefCell<Coming>, field: &str, most: usize) -> Result<Rc<F
     Ok(file)
 }
 
-/// Size and kind by the first piece alone; none where that does not tell.
-fn told(head: &File, limits: &Limits) -> Result<Option<((u32, u32), &'static str)>, Reason> {
-    let size = hybrid_picture::size_by_head(head, limits);
-    Ok(size.map_err(|refused| Reason::invalid("image", refused.to_string()))?.map(|size| (size, kind(head))))
+/// The size by the first piece alone; none where that does not tell.
+fn told(head: &File, limits: &Limits) -> Result<Option<(u32, u32)>, Reason> {
+    hybrid_picture::size_by_head(head, limits).map_err(|refused| Reason::invalid("image", refused.to_string()))
 }
 
-fn whole(file: &File, limits: &Limits) -> Result<((u32, u32), &'static str), Reason> {
+fn whole(file: &File, limits: &Limits) -> Result<(u32, u32), Reason> {
     if file.is_empty() {
         return Err(Reason::invalid("image", "must not be empty"));
     }
-    let size = hybrid_picture::size(file, limits).map_err(|refused| Reason::invalid("image", refused.to_string()))?;
-    Ok((size, kind(file)))
-}
-
-fn kind(file: &File) -> &'static str {
-    Kind::of(file.head()).map_or(OTHER, Kind::media_type)
+    hybrid_picture::size(file, limits).map_err(|refused| Reason::invalid("image", refused.to_string()))
 }
 
 fn too_large(field: &str, most: usize) -> Reason {
@@ -204,9 +199,9 @@ mod tests {
     fn the_head_of_a_picture_tells_its_size() {
         let limits = Limits::default();
         let told = |length: usize| told(&File::from(dot()[..length].to_vec()), &limits).expect("it is not refused");
-        assert_eq!(told(58), Some(((1, 1), "image/bmp")));
+        assert_eq!(told(58), Some((1, 1)));
         // The pixels are not asked for.
-        assert_eq!(told(54), Some(((1, 1), "image/bmp")));
+        assert_eq!(told(54), Some((1, 1)));
         assert_eq!(told(20), None);
         assert!(matches!(whole(&File::from(dot()[..20].to_vec()), &limits), Err(Reason::Invalid(_))));
     }

@@ -13,7 +13,7 @@ fn main() {
     for _ in 0..times {
         let copy = bytes.clone();
         let started = Instant::now();
-        let prepared = prepare(copy, &Limits::default()).expect("the picture can be prepared");
+        let prepared = prepare(&copy.into(), &Limits::default()).expect("the picture can be prepared");
         let ms = started.elapsed().as_secs_f64() * 1000.0;
         best = best.min(ms);
         println!("{ms:.1} ms: {}x{}, {} bytes", prepared.width, prepared.height, prepared.png.len());

@@ -8,6 +8,7 @@
 
 pub mod dist;
 pub mod load;
+mod picture;
 pub mod proxy;
 pub mod swap;
 
@@ -51,14 +52,16 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     let seconds = match arguments {
         [] => 5.0,
-        [only] if only == "embedding" => 0.0,
-        [seconds] => seconds.parse().context("the argument is a number of seconds, or `embedding`")?,
-        _ => bail!("usage: cargo xtask bench [SECONDS | embedding]"),
+        [only] if only == "embedding" || only == "picture" => 0.0,
+        [seconds] => seconds.parse().context("the argument is a number of seconds, `embedding` or `picture`")?,
+        _ => bail!("usage: cargo xtask bench [SECONDS | embedding | picture | swap]"),
     };
     run_program(cargo().args(["build", "--release", "-p", "hybrid-ai"]))?;
     let host = tree::target().join("release/hybrid-ai");
-    if seconds == 0.0 {
-        return embedding::run(&host);
+    match arguments {
+        [only] if only == "embedding" => return embedding::run(&host),
+        [only] if only == "picture" => return picture::print(&host),
+        _ => {}
     }
     let ourselves = std::env::current_exe()?;
     let composed = compose::file("hybrid-ai");
@@ -101,6 +104,7 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     ensure!(answering.len() == servers.len(), "not all servers could be measured");
     drop(servers);
     speech::print(&host)?;
+    picture::print(&host)?;
     embedding::run(&host)
 }
 

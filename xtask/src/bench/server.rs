@@ -72,7 +72,34 @@ impl Server {
 
     /// Memory that is there for the process, files that it maps included.
     pub(super) fn resident_mb(&self) -> anyhow::Result<f64> {
-        Ok(status_kb(self.process.id(), "VmRSS:")? / 1000.0)
+        self.status_mb("VmRSS:")
+    }
+
+    /// The most of it since the start, or since the peak was forgotten.
+    pub(super) fn peak_mb(&self) -> anyhow::Result<f64> {
+        self.status_mb("VmHWM:")
+    }
+
+    /// As `resident_mb`, with pages that are mapped several times divided among those who map them.
+    pub(super) fn proportional_mb(&self) -> anyhow::Result<f64> {
+        self.mb("smaps_rollup", "Pss:")
+    }
+
+    pub(super) fn forget_peak(&self) -> anyhow::Result<()> {
+        let path = format!("/proc/{}/clear_refs", self.process.id());
+        fs::write(&path, "5").with_context(|| format!("writing {path}"))
+    }
+
+    fn status_mb(&self, field: &str) -> anyhow::Result<f64> {
+        self.mb("status", field)
+    }
+
+    fn mb(&self, file: &str, field: &str) -> anyhow::Result<f64> {
+        let path = format!("/proc/{}/{file}", self.process.id());
+        let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).context("a process's memory in /proc")?;
+        let kb: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kb / 1000.0)
     }
 }
 
