@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::{HeaderValue, Request, StatusCode, header};
-use hyper::body::Incoming;
 
 use crate::error::Form;
 use crate::registry::{Generation, Worker};
@@ -40,11 +39,11 @@ const MAX_PATH: usize = 200;
 const CLIENT_GONE: u64 = 499;
 
 impl Access {
-    pub fn new(
+    pub fn new<B>(
         desk: &Arc<Desk>,
         generation: &Arc<Generation>,
         started: Instant,
-        request: &Request<Incoming>,
+        request: &Request<B>,
         client: &Arc<str>,
         id: &HeaderValue,
     ) -> Self {
@@ -66,6 +65,11 @@ impl Access {
             written: false,
             form: None,
         }
+    }
+
+    /// Nothing is written or counted: it is part of another request.
+    pub fn is_silent(&mut self) {
+        self.written = true;
     }
 
     pub fn status(&mut self, status: StatusCode) {

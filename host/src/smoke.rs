@@ -50,6 +50,7 @@ pub async fn call(registry: &Arc<Registry>, generation: Arc<Generation>, call: &
         lane: registry.trial_lane(),
         compute: tokio::runtime::Handle::current(),
         pages: None,
+        beside: None,
         pinned: Some(generation),
     });
     let (near, far) = tokio::io::duplex(64 * 1024);

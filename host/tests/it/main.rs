@@ -3,12 +3,17 @@
 mod house;
 
 mod admin;
+mod again;
 mod alone;
+mod batch;
+mod cache;
 mod cancel;
 mod chains;
 mod component_limits;
 mod contract;
 mod examples;
+mod jobs;
+mod jobs_killed;
 mod keys;
 mod limits;
 mod models;
@@ -21,4 +26,5 @@ mod shared;
 mod shutdown;
 mod swap;
 mod trap;
+mod webhooks;
 mod weights;
