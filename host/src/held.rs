@@ -76,7 +76,7 @@ impl Budget {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_budget_is_kept_and_given_back() {
         let budget = Budget::new(4 * PIECE as u64);
         let (mut one, mut other) = (Share::default(), Share::default());

@@ -93,8 +93,11 @@ pub async fn ask(
     match (answer.status(), caller) {
         (StatusCode::NO_CONTENT, Some(caller)) => {
             let caller = Arc::from(caller);
-            let (parts, body) = answer.into_parts();
+            let (mut parts, body) = answer.into_parts();
             drain(body).await;
+            // Who answered the question is not who answers the request.
+            parts.headers.remove(request::COMPONENTS);
+            parts.headers.remove(request::REQUEST_ID);
             Ok(Admitted { caller, headers: parts.headers })
         }
         _ => Err(answer),

@@ -36,7 +36,7 @@ use crate::tasks::Tasks;
 use crate::telemetry::{self, Level};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const COMPONENTS: HeaderName = HeaderName::from_static("x-components");
+pub const COMPONENTS: HeaderName = HeaderName::from_static("x-components");
 /// Set by us on every request, whatever the client says; Spin's name for it, so that a component reads one header.
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
 /// What components tell the access log; never sent on.
@@ -46,6 +46,10 @@ const LOG_USAGE: HeaderName = HeaderName::from_static("x-log-usage");
 const LOG_KEY: HeaderName = HeaderName::from_static("x-log-key");
 
 /// What `serve` answers with.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are the large one, and a box would cost each of them an allocation"
+)]
 pub enum Answer {
     /// The host's own few words.
     Told(Full<Bytes>),

@@ -33,7 +33,7 @@ pub struct Store {
 
 enum Change {
     Put {
-        record: Record,
+        record: Box<Record>,
         request: Part,
         answer: Part,
         /// Told when it is on the disk, or cannot be.
@@ -82,13 +82,13 @@ impl Store {
     /// Whether the change is on the disk.
     pub async fn put(&self, record: Record, request: Part, answer: Part) -> bool {
         let (done, told) = oneshot::channel();
-        self.send(Change::Put { record, request, answer, done: Some(done) });
+        self.send(Change::Put { record: Box::new(record), request, answer, done: Some(done) });
         told.await.unwrap_or(false)
     }
 
     /// The same without waiting for it.
     pub fn note(&self, record: Record) {
-        self.send(Change::Put { record, request: Part::Stays, answer: Part::Stays, done: None });
+        self.send(Change::Put { record: Box::new(record), request: Part::Stays, answer: Part::Stays, done: None });
     }
 
     pub fn remove(&self, ids: Vec<String>) {

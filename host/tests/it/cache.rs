@@ -27,6 +27,7 @@ async fn the_same_is_asked_once() {
     let second = ask(&[USE], r#"{ "text": "hello", "model": "acme/embed" }"#).await;
     assert_eq!((said(&first), said(&second)), ("miss", "hit"));
     assert!(first.body == second.body && first.headers["x-model"] == second.headers["x-model"]);
+    assert!(second.headers["x-components"].to_str().expect("text").contains("embedding@"));
     assert!(second.headers.keys().all(|name| !name.as_str().starts_with("x-log-")), "{:?}", second.headers);
     assert_eq!(asked(), 1);
     // Who does not ask for it gets a new one, and so does who asks something else, or for something younger.

@@ -27,6 +27,11 @@ fn start(folder: &Folder, standin: &Standin) -> (Child, String) {
          [settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\n"
     );
     let config = folder.write("hybrid.toml", text);
+    let cache = folder.path().join("hybrid-ai-compiled");
+    if !cache.exists() {
+        std::fs::create_dir_all(&cache).expect("a folder");
+        std::os::unix::fs::symlink(root().join("target/test-data"), cache.join("hybrid-ai")).expect("a link");
+    }
     let mut child = Command::new(env!("CARGO_BIN_EXE_hybrid-ai"))
         .args(["serve", "--components"])
         .arg(built())
@@ -34,7 +39,7 @@ fn start(folder: &Folder, standin: &Standin) -> (Child, String) {
         .arg(config)
         .env_clear()
         .env("XDG_DATA_HOME", folder.path())
-        .env("XDG_CACHE_HOME", root().join("target/test-data"))
+        .env("XDG_CACHE_HOME", cache)
         .env("HF_API_KEY", "hf_stand_in")
         .stderr(Stdio::piped())
         .spawn()
@@ -97,7 +102,8 @@ async fn what_was_accepted_ends_once_however_often_the_host_is_killed() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         // Those that have ended by now must stay as they are.
-        for id in accepted.lock().expect("nobody panics").clone() {
+        let so_far = accepted.lock().expect("nobody panics").clone();
+        for id in so_far {
             if let Some((StatusCode::OK, job)) =
                 ask(&http, Request::get(format!("{base}/jobs/{id}")).body(Full::default()).expect("a request")).await
                 && job["ended"].is_string()
