@@ -16,7 +16,7 @@ use crate::error::Refusal;
 use crate::inside::{self, Brought, Kept, Lost};
 use crate::jobs;
 use crate::lane::Lanes;
-use crate::request::{self, Answer};
+use crate::request::{self, Answer, Whose};
 
 pub const PATH: &str = "/batch";
 
@@ -56,7 +56,12 @@ pub struct Batch {
 pub fn parse(body: &Bytes, limits: &Limits) -> Result<Batch, Refusal> {
     let wrong = "a batch is JSON with a `path` and a list of `items`, each the body of one request";
     let text: Text<'_> = serde_json::from_slice(body).map_err(|_| Refusal::Wrong(wrong))?;
-    let path = text.path.parse::<Uri>().ok().filter(|path| path.authority().is_none() && text.path.starts_with('/'));
+    let plain = |path: &str| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte);
+        let first = path.strip_prefix('/').and_then(|rest| rest.bytes().next());
+        path.len() <= 201 && path.bytes().all(is_plain) && first.is_some_and(|byte| byte.is_ascii_alphanumeric())
+    };
+    let path = text.path.parse::<Uri>().ok().filter(|_| plain(&text.path));
     let Some(path) = path.filter(|path| !jobs::covers(path.path()) && path.path() != PATH) else {
         return Err(Refusal::Wrong("`path` must be that of a capability, as a request of its own has it"));
     };
@@ -95,7 +100,7 @@ pub async fn answer(
             let result = lanes
                 .run(move |desk| async move {
                     let generation = desk.registry.current();
-                    let answer = inside::bring(&desk, &client, &generation, &caller, item).await;
+                    let answer = inside::bring(&desk, &client, &generation, &caller, item, Whose::Nobodys).await;
                     inside::keep(answer, left.load(Ordering::Relaxed), |_| ()).await.and_then(|kept| {
                         // Base64 is a third longer.
                         let bytes = kept.body.len() as u64 * 4 / 3;
@@ -182,8 +187,8 @@ mod tests {
 
     #[test]
     fn a_batch_is_a_path_and_bodies() {
-        let batch = read(r#"{"path": "/a?b=1", "items": [ {"c": 1} , {}]}"#).expect("a batch");
-        assert_eq!(batch.path, "/a?b=1");
+        let batch = read(r#"{"path": "/a/b", "items": [ {"c": 1} , {}]}"#).expect("a batch");
+        assert_eq!(batch.path, "/a/b");
         assert_eq!(batch.items, [r#"{"c": 1}"#, "{}"]);
         for wrong in [
             "",
@@ -196,7 +201,10 @@ mod tests {
             r#"{"path":"/batch","items":[{}]}"#,
             r#"{"path":"/jobs/1","items":[{}]}"#,
             r#"{"path":"http://x/a","items":[{}]}"#,
-            r#"{"path":"//x/a","items":3}"#,
+            r#"{"path":"//x/a","items":[{}]}"#,
+            r#"{"path":"/a b","items":[{}]}"#,
+            r#"{"path":"/a?b","items":[{}]}"#,
+            r#"{"path":"/","items":[{}]}"#,
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

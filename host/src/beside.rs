@@ -265,7 +265,7 @@ impl Beside {
             let _share = share;
             match many {
                 true => batch::answer(&lanes, &client, &caller, &brought, &generation.config.batch, |_| ()).await,
-                false => inside::bring(&desk, &client, &generation, &caller, brought).await,
+                false => inside::bring(&desk, &client, &generation, &caller, brought, Whose::Clients).await,
             }
         };
         match key {

@@ -18,6 +18,7 @@ use crate::flight::{End, Flight, Reader};
 use crate::held::{Budget, Held};
 use crate::inside::{self, Admitted, Brought, Kept};
 use crate::metrics::{Collect, Counters, Page};
+use crate::request::Whose;
 use crate::shelf::{Name, Shelf, fingerprint, name};
 
 pub const CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -191,7 +192,8 @@ impl Cache {
                 let (cache, budget, most) = (Arc::clone(self), budget.clone(), generation.config.again.answer_bytes);
                 visit.desk.tasks.spawn(async move {
                     let number = generation.number;
-                    let work = async { inside::bring(&desk, &client, &generation, &caller, brought).await };
+                    let work =
+                        async { inside::bring(&desk, &client, &generation, &caller, brought, Whose::Clients).await };
                     let end = flight.fly(work, most, &budget).await;
                     cache.ended(&name, &flight, end, number, &limits);
                 });
@@ -200,7 +202,9 @@ impl Cache {
                 return Ok(Done::Worked(dressed(outcome, reader.answer(&head))));
             }
         }
-        let mut answer = inside::bring(&visit.desk, &visit.client, &visit.generation, &admitted.caller, brought).await;
+        let mut answer =
+            inside::bring(&visit.desk, &visit.client, &visit.generation, &admitted.caller, brought, Whose::Clients)
+                .await;
         answer.headers_mut().remove(inside::REPEATABLE);
         Ok(Done::Worked(dressed("bypass", answer)))
     }

@@ -144,9 +144,18 @@ pub struct Form {
     pub client: String,
     /// For what it cannot (5xx).
     pub server: String,
+    /// The status there for what is well written and wrong, where that is not 422.
+    #[serde(default)]
+    pub invalid: Option<u16>,
 }
 
 impl Form {
+    pub fn status(&self, refusal: &Refusal) -> StatusCode {
+        let status = refusal.status();
+        let other = self.invalid.filter(|_| status == StatusCode::UNPROCESSABLE_ENTITY);
+        other.and_then(|other| StatusCode::from_u16(other).ok()).unwrap_or(status)
+    }
+
     pub fn body(&self, refusal: &Refusal) -> Full<Bytes> {
         let form = if refusal.status().is_client_error() { &self.client } else { &self.server };
         // No text here needs escaping.
@@ -162,7 +171,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_form_says_the_same_in_other_words() {
-        let form = Form { client: "4:{code}:{message}".into(), server: "5:{code}".into() };
+        let form = Form { client: "4:{code}:{message}".into(), server: "5:{code}".into(), invalid: Some(400) };
+        assert_eq!(
+            (form.status(&Refusal::OtherRequest), form.status(&Refusal::Busy)),
+            (StatusCode::BAD_REQUEST, StatusCode::SERVICE_UNAVAILABLE)
+        );
         let told = async |refusal: Refusal| form.body(&refusal).collect().await.expect("it is there").to_bytes();
         let message = "the request body must be at most 7 bytes";
         assert_eq!(told(Refusal::TooLarge { limit: 7 }).await, format!("4:payload_too_large:{message}"));

@@ -17,7 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Lives as long as the server.
 #[derive(Clone)]
-pub struct Budget(Arc<Semaphore>);
+pub struct Budget {
+    pieces: Arc<Semaphore>,
+    /// Nobody can have more: limits may have grown since.
+    most: usize,
+}
 
 /// A body, and its share of the budget for as long as it is needed.
 pub struct Held {
@@ -31,18 +35,18 @@ pub struct Share(Option<OwnedSemaphorePermit>);
 
 impl Budget {
     pub fn new(bytes: u64) -> Self {
-        let pieces = usize::try_from(bytes).unwrap_or(usize::MAX) / PIECE;
-        Self(Arc::new(Semaphore::new(pieces.clamp(1, Semaphore::MAX_PERMITS))))
+        let most = (usize::try_from(bytes).unwrap_or(usize::MAX) / PIECE).clamp(1, Semaphore::MAX_PERMITS);
+        Self { pieces: Arc::new(Semaphore::new(most)), most }
     }
 
     /// Enlarges a share to so many bytes.
     pub async fn extend(&self, share: &mut Share, bytes: usize) -> Result<(), Refusal> {
         let have = share.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let missing = bytes.div_ceil(PIECE).saturating_sub(have);
+        let missing = bytes.div_ceil(PIECE).min(self.most).saturating_sub(have);
         if missing == 0 {
             return Ok(());
         }
-        let more = Arc::clone(&self.0).acquire_many_owned(u32::try_from(missing).unwrap_or(u32::MAX));
+        let more = Arc::clone(&self.pieces).acquire_many_owned(u32::try_from(missing).unwrap_or(u32::MAX));
         match tokio::time::timeout(PATIENCE, more).await {
             Ok(Ok(more)) => match &mut share.0 {
                 Some(permit) => permit.merge(more),

@@ -126,6 +126,7 @@ pub async fn bring(
     generation: &Arc<Generation>,
     caller: &str,
     request: Brought,
+    whose: Whose,
 ) -> Response<Answer> {
     let Brought { method, path, mut headers, body } = request;
     headers.insert(ADMISSION, HeaderValue::from_static(secret()));
@@ -138,7 +139,7 @@ pub async fn bring(
     *brought.uri_mut() = path;
     *brought.headers_mut() = headers;
     let (desk, client, generation) = (Arc::clone(desk), Arc::clone(client), Arc::clone(generation));
-    request::through(desk, client, generation, brought, Whose::Brought).await
+    request::through(desk, client, generation, brought, whose).await
 }
 
 /// What an answer was, for whoever gets it later or once more.

@@ -68,8 +68,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
     Clients,
-    /// The host brings it for a client, and can wait for a place.
-    Brought,
+    /// Nobody waits for its answer alone, so it can wait for a place.
+    Nobodys,
     /// The host asks it about a client's: it is neither logged nor counted.
     Question,
 }
@@ -222,6 +222,7 @@ pub fn refused(refusal: &Refusal, id: &HeaderValue, access: Access) -> Response<
     }
     if let Some(form) = &access.form {
         *answer.body_mut() = form.body(refusal);
+        *answer.status_mut() = form.status(refusal);
     }
     told(answer, access)
 }
@@ -272,7 +273,7 @@ async fn admit_and_start<B: RequestBody>(
         // A moment's crowd waits; a lasting one is told.
         Err(_) => {
             let waiting = Arc::clone(&desk.places).acquire_owned();
-            let most = if whose == Whose::Brought { limits.request() } else { std::time::Duration::from_secs(1) };
+            let most = if whose == Whose::Nobodys { limits.request() } else { std::time::Duration::from_secs(1) };
             match tokio::time::timeout(most, waiting).await {
                 Ok(Ok(place)) => place,
                 _ => return Err(Refusal::Busy),

@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn hashes_are_written_as_hex() {
-        let hash = Sha256::digest(b"abc").into();
+        let hash: Hash = Sha256::digest(b"abc").into();
         assert_eq!(unhex(&hex(&hash)), Some(hash));
         for wrong in ["", "abc", &"g".repeat(64), &"+1".repeat(32), &"a".repeat(66)] {
             assert_eq!(unhex(wrong), None, "{wrong}");

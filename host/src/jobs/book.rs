@@ -228,6 +228,10 @@ impl Book {
         self.jobs.get(id).map(|job| job.changed.subscribe())
     }
 
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
     pub fn queued(&self) -> usize {
         self.turns.iter().map(|(_, ids)| ids.len()).sum()
     }

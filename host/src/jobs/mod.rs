@@ -59,6 +59,8 @@ pub struct Limits {
     /// That wait for their turn, of all callers and of one.
     pub queued: usize,
     pub queued_each: usize,
+    /// Jobs of any state, each a kilobyte of memory.
+    pub kept: usize,
     /// Requests and answers on the disk.
     pub stored_bytes: u64,
     /// The answer of one.
@@ -81,6 +83,7 @@ impl Default for Limits {
             running: 16,
             queued: 10_000,
             queued_each: 1000,
+            kept: 100_000,
             stored_bytes: 2 * 1024 * 1024 * 1024,
             answer_bytes: 64 * 1024 * 1024,
             keep_s: 86_400,
@@ -250,7 +253,8 @@ impl Jobs {
 
     fn has_room(&self, limits: &Limits, bytes: u64) -> Result<(), Refusal> {
         let book = self.book();
-        let full = book.queued() >= limits.queued || book.bytes() + bytes > limits.stored_bytes;
+        let full =
+            book.queued() >= limits.queued || book.len() >= limits.kept || book.bytes() + bytes > limits.stored_bytes;
         if full { Err(Refusal::QueueFull) } else { Ok(()) }
     }
 
@@ -352,17 +356,21 @@ impl Jobs {
     async fn about(self: Arc<Self>, visit: &Visit, admitted: &Admitted) -> Result<Response<Answer>, Refusal> {
         let rest = visit.path.path().strip_prefix(BELOW).unwrap_or_default();
         let (id, part) = rest.split_once('/').unwrap_or((rest, ""));
+        let (reads, cancels) = (matches!(visit.method, Method::GET | Method::HEAD), visit.method == Method::DELETE);
+        match part {
+            "" if !reads && !cancels => return Err(Refusal::Method { allow: "GET, HEAD, DELETE, OPTIONS" }),
+            "result" | "events" if !reads => return Err(Refusal::Method { allow: "GET, HEAD, OPTIONS" }),
+            _ => {}
+        }
         let record = self.book().record(id).cloned();
         let record = record.filter(|record| inside::may_see(&admitted.caller, &record.caller)).ok_or(Refusal::NoJob)?;
-        let reads = matches!(visit.method, Method::GET | Method::HEAD);
         match part {
-            "" if reads => self.told(id).await.ok_or(Refusal::NoJob),
-            "" if visit.method == Method::DELETE => {
-                self.cancel(id).await;
+            "" => {
+                if cancels {
+                    self.cancel(id).await;
+                }
                 self.told(id).await.ok_or(Refusal::NoJob)
             }
-            "" => Err(Refusal::Method { allow: "GET, HEAD, DELETE, OPTIONS" }),
-            "result" | "events" if !reads => Err(Refusal::Method { allow: "GET, HEAD, OPTIONS" }),
             "result" if !record.state.has_ended() => Err(Refusal::NotEnded),
             "result" => Ok(self.kept(id).await.ok_or(Refusal::NoJob)?.answer()),
             "events" => {

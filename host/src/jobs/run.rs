@@ -14,7 +14,7 @@ use crate::batch;
 use crate::error::Refusal;
 use crate::held::Share;
 use crate::inside::{self, Kept, Lost};
-use crate::request::Desk;
+use crate::request::{Desk, Whose};
 use crate::telemetry::{self, Level};
 
 /// Who the log says is the client of work that nobody waits for.
@@ -101,7 +101,7 @@ impl Jobs {
             }
             None => {
                 let generation = desk.registry.pick(&brought.headers, &client);
-                inside::bring(desk, &client, &generation, &caller, brought).await
+                inside::bring(desk, &client, &generation, &caller, brought, Whose::Nobodys).await
             }
         };
         let mut told = Instant::now();

@@ -131,6 +131,7 @@ async fn what_fails_says_why_and_what_is_wrong_is_told() {
         ("GET", "/jobs/none", "not_found", StatusCode::NOT_FOUND),
         ("GET", "/jobs/", "not_found", StatusCode::NOT_FOUND),
         ("GET", &format!("{place}/other"), "not_found", StatusCode::NOT_FOUND),
+        ("PUT", "/jobs/none", "method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
         ("PUT", &place, "method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
         ("DELETE", &format!("{place}/result"), "method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
     ] {
