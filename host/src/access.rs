@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Request, StatusCode, header};
-use hyper::body::Incoming;
 
 use crate::error::Form;
 use crate::registry::{Generation, Worker};
@@ -46,11 +45,11 @@ const MAX_PATH: usize = 200;
 const CLIENT_GONE: u64 = 499;
 
 impl Access {
-    pub fn new(
+    pub fn new<B>(
         desk: &Arc<Desk>,
         generation: &Arc<Generation>,
         started: Instant,
-        request: &Request<Incoming>,
+        request: &Request<B>,
         client: &Arc<str>,
         id: &HeaderValue,
     ) -> Self {
@@ -78,6 +77,11 @@ impl Access {
     /// What the client expects the host's own words in.
     pub fn form(&self) -> Option<Arc<Form>> {
         self.generation.config.form(self.uri.path())
+    }
+
+    /// Nothing is written or counted: it is part of another request.
+    pub fn is_silent(&mut self) {
+        self.written = true;
     }
 
     pub fn status(&mut self, status: StatusCode) {

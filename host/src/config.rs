@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::error::Form;
 use crate::fleet;
 use crate::forwarded::Proxies;
+use crate::jobs;
 use crate::keyvalue::{Kind, Place};
 pub use crate::limits::{ComponentLimits, Isolation};
 use crate::limits::{LimitsText, SmokeText};
@@ -24,9 +25,11 @@ use crate::smoke::Call;
 use crate::telemetry::Level;
 use crate::tls;
 use crate::trust::Trust;
+use crate::{again, batch, cache};
 
 /// The secret that opens the admin address.
 const ADMIN_TOKEN: &str = "admin_token";
+const WEBHOOK_SECRET: &str = "webhook_secret";
 
 #[derive(Debug, Clone, Copy)]
 struct Ceiling {
@@ -70,6 +73,12 @@ pub struct Config {
     /// Component → the call that a new version must answer.
     pub smoke: BTreeMap<String, Call>,
     pub trust: Trust,
+    pub jobs: jobs::Limits,
+    pub batch: batch::Limits,
+    pub again: again::Limits,
+    pub cache: cache::Limits,
+    /// What signs webhooks; none are sent without.
+    pub webhook_secret: Option<jobs::Secret>,
     /// This program, which compiles in processes of its own.
     pub program: PathBuf,
     /// What the engine was made for; larger values wait for the next start.
@@ -233,6 +242,9 @@ pub struct Limits {
     pub requests_per_instance: u32,
     /// A larger request body is refused whatever the component says: 25 MiB as base64, twice, and some JSON.
     pub request_body_bytes: u64,
+    /// Bodies that the host itself holds at once (jobs that come or run, batches, repeated requests): three of the
+    /// largest. Who would need more is asked to come again.
+    pub held_bytes: u64,
     /// One linear memory. A 40 MP picture is 160 MB as RGBA, and is read beside its source.
     pub memory_bytes: usize,
     /// An instance set that has grown this far beyond its files is not kept for the next request: linear memory never
@@ -291,6 +303,7 @@ impl Default for Limits {
             concurrent_requests: 256,
             requests_per_instance: 1000,
             request_body_bytes: 72 * 1024 * 1024,
+            held_bytes: 256 * 1024 * 1024,
             memory_bytes: 512 * 1024 * 1024,
             kept_memory_bytes: 24 * 1024 * 1024,
             cpu_ms: 30_000,
@@ -347,6 +360,9 @@ impl Limits {
         if let Some((name, _)) = zero {
             bail!("`limits.{name}` must be at least 1");
         }
+        if self.held_bytes < self.request_body_bytes {
+            bail!("`limits.held_bytes` must be at least `limits.request_body_bytes`");
+        }
         if self.memory_bytes > u32::MAX as usize {
             bail!("`limits.memory_bytes` must be below 4 GiB, the most a component can address");
         }
@@ -385,6 +401,10 @@ struct File {
     chains: BTreeMap<String, Vec<String>>,
     components: BTreeMap<String, ComponentText>,
     trust: TrustText,
+    jobs: Option<jobs::Limits>,
+    batch: Option<batch::Limits>,
+    idempotency: Option<again::Limits>,
+    cache: Option<cache::Limits>,
     choice: BTreeMap<String, Choice>,
     settings: BTreeMap<String, Setting>,
     environment: BTreeMap<String, Vec<String>>,
@@ -590,6 +610,11 @@ impl Config {
         fleet.layout = fleet.layout.map(|layout| beside(place, &layout));
         let admin = Admin::new(file.admin.listen.as_deref(), listen, secrets.remove(ADMIN_TOKEN))
             .with_context(|| format!("in {place}"))?;
+        let jobs = file.jobs.unwrap_or_default();
+        jobs.check().with_context(|| format!("in {place}"))?;
+        let cache = file.cache.unwrap_or_default();
+        cache.check().with_context(|| format!("in {place}"))?;
+        let webhook_secret = secrets.remove(WEBHOOK_SECRET).map(|secret| jobs::Secret::parse(&secret));
         let level = environment("LOG_LEVEL").or(file.log_level).unwrap_or_else(|| "info".to_owned());
         let log_level = Level::parse(&level)
             .with_context(|| format!("LOG_LEVEL is `{level}`, not one of error, warn, info, debug"))?;
@@ -631,6 +656,11 @@ impl Config {
             component_limits,
             smoke,
             trust,
+            jobs,
+            batch: file.batch.unwrap_or_default(),
+            again: file.idempotency.unwrap_or_default(),
+            cache,
+            webhook_secret,
             program,
             ceiling,
             settings,
@@ -890,6 +920,8 @@ mod tests {
         let built_in = config("", &[]).expect("valid");
         let example = config(include_str!("../../hybrid.example.toml"), &[]).expect("the example is valid");
         assert_eq!(example.limits, built_in.limits);
+        assert_eq!((&example.jobs, &example.batch), (&built_in.jobs, &built_in.batch));
+        assert_eq!((&example.again, &example.cache), (&built_in.again, &built_in.cache));
         assert_eq!((example.listen, example.log_level), (built_in.listen, built_in.log_level));
         assert_eq!(example.chains, built_in.chains);
         assert!(

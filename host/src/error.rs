@@ -25,6 +25,38 @@ pub enum Refusal {
     NoPage,
     #[error("a page can be read, and nothing else")]
     PageMethod,
+    #[error("the request's body broke off")]
+    CutOff,
+    #[error("this path takes {allow}, and nothing else")]
+    Method { allow: &'static str },
+    /// Nobody is told whether there is one of somebody else's.
+    #[error("there is no such job")]
+    NoJob,
+    #[error("the job has not ended: ask again, or follow its events")]
+    NotEnded,
+    #[error("so many jobs are kept that no more are taken, try again in a moment")]
+    QueueFull,
+    #[error("too many of your jobs wait, try again when some have ended")]
+    TooManyJobs,
+    #[error("jobs cannot be kept here at the moment")]
+    NoJobs,
+    #[error("jobs are not kept here")]
+    JobsOff,
+    #[error("`Idempotency-Key` was used for another request: use a new one")]
+    OtherRequest,
+    #[error("{0}")]
+    Wrong(&'static str),
+    #[error("`items` must hold between 1 and {most} requests")]
+    Items { most: usize },
+    /// What a job that ended without an answer came to.
+    #[error("the work was interrupted too often, send it again")]
+    Interrupted,
+    #[error("the job waited longer than jobs are kept")]
+    Expired,
+    #[error("the answer is larger than is kept")]
+    AnswerTooLarge,
+    #[error("the answer broke off, send it again")]
+    BrokenOff,
     /// A trap, a refused allocation, a broken answer: ours, so nothing of it is told.
     #[error("something went wrong here, not with your request")]
     Broken,
@@ -35,11 +67,20 @@ impl Refusal {
         match self {
             Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Refusal::Busy | Refusal::Replaced => StatusCode::SERVICE_UNAVAILABLE,
-            Refusal::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Refusal::CutOff => StatusCode::BAD_REQUEST,
+            Refusal::Busy | Refusal::Replaced | Refusal::QueueFull | Refusal::NoJobs | Refusal::Interrupted => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Refusal::Timeout | Refusal::Expired => StatusCode::GATEWAY_TIMEOUT,
             Refusal::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Refusal::NoPage => StatusCode::NOT_FOUND,
-            Refusal::PageMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::NoPage | Refusal::NoJob => StatusCode::NOT_FOUND,
+            Refusal::PageMethod | Refusal::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::NotEnded => StatusCode::CONFLICT,
+            Refusal::TooManyJobs => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::JobsOff => StatusCode::NOT_IMPLEMENTED,
+            Refusal::OtherRequest | Refusal::Wrong(_) | Refusal::Items { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refusal::AnswerTooLarge => StatusCode::INSUFFICIENT_STORAGE,
+            Refusal::BrokenOff => StatusCode::BAD_GATEWAY,
             Refusal::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -48,12 +89,23 @@ impl Refusal {
         match self {
             Refusal::TooLarge { .. } => "payload_too_large",
             Refusal::TooManyHeaders { .. } => "headers_too_large",
-            Refusal::Busy => "overloaded",
+            Refusal::CutOff => "bad_request",
+            Refusal::Busy | Refusal::QueueFull => "overloaded",
             Refusal::Timeout => "timeout",
             Refusal::SlowBody => "slow_body",
             Refusal::Replaced => "replaced",
-            Refusal::NoPage => "not_found",
-            Refusal::PageMethod => "method_not_allowed",
+            Refusal::NoPage | Refusal::NoJob => "not_found",
+            Refusal::PageMethod | Refusal::Method { .. } => "method_not_allowed",
+            Refusal::NotEnded => "not_ended",
+            Refusal::TooManyJobs => "too_many_jobs",
+            Refusal::NoJobs => "service_unavailable",
+            Refusal::JobsOff => "not_implemented",
+            Refusal::OtherRequest => "idempotency_mismatch",
+            Refusal::Wrong(_) | Refusal::Items { .. } => "validation_error",
+            Refusal::Interrupted => "interrupted",
+            Refusal::Expired => "expired",
+            Refusal::AnswerTooLarge => "answer_too_large",
+            Refusal::BrokenOff => "broken_off",
             Refusal::Broken => "internal_error",
         }
     }
@@ -75,8 +127,14 @@ impl Refusal {
         // A browser tells a page nothing of an answer without it; the body holds nothing of anybody's.
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         match self {
-            Refusal::Busy | Refusal::Replaced => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            Refusal::Busy | Refusal::Replaced | Refusal::NotEnded => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"))
+            }
+            Refusal::QueueFull | Refusal::TooManyJobs | Refusal::NoJobs => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"))
+            }
             Refusal::PageMethod => headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD")),
+            Refusal::Method { allow } => headers.insert(header::ALLOW, HeaderValue::from_static(allow)),
             _ => None,
         };
         response
@@ -91,9 +149,18 @@ pub struct Form {
     pub client: String,
     /// For what it cannot (5xx).
     pub server: String,
+    /// The status there for what is well written and wrong, where that is not 422.
+    #[serde(default)]
+    pub invalid: Option<u16>,
 }
 
 impl Form {
+    pub fn status(&self, refusal: &Refusal) -> StatusCode {
+        let status = refusal.status();
+        let other = self.invalid.filter(|_| status == StatusCode::UNPROCESSABLE_ENTITY);
+        other.and_then(|other| StatusCode::from_u16(other).ok()).unwrap_or(status)
+    }
+
     pub fn body(&self, refusal: &Refusal) -> Full<Bytes> {
         let form = if refusal.status().is_client_error() { &self.client } else { &self.server };
         // No text here needs escaping.
@@ -109,7 +176,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_form_says_the_same_in_other_words() {
-        let form = Form { client: "4:{code}:{message}".into(), server: "5:{code}".into() };
+        let form = Form { client: "4:{code}:{message}".into(), server: "5:{code}".into(), invalid: Some(400) };
+        assert_eq!(
+            (form.status(&Refusal::OtherRequest), form.status(&Refusal::Busy)),
+            (StatusCode::BAD_REQUEST, StatusCode::SERVICE_UNAVAILABLE)
+        );
         let told = async |refusal: Refusal| form.body(&refusal).collect().await.expect("it is there").to_bytes();
         let message = "the request body must be at most 7 bytes";
         assert_eq!(told(Refusal::TooLarge { limit: 7 }).await, format!("4:payload_too_large:{message}"));

@@ -43,11 +43,14 @@ impl Pool {
     }
 }
 
-fn client_with<R>(
+/// A client with connections of its own, made as the limits say.
+pub fn client_with<R, B>(
     limits: &Limits,
     connector: HttpConnector<R>,
-) -> Result<Client<HttpsConnector<HttpConnector<R>>, WasiBody>>
+) -> Result<Client<HttpsConnector<HttpConnector<R>>, B>>
 where
+    B: Body + Send,
+    B::Data: Send,
     HttpConnector<R>: Connect + Clone,
     HttpsConnector<HttpConnector<R>>: Connect + Clone,
 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use crate::component::Loaded;
 use crate::config::{Config, Grant, Outbound};
 use crate::fleet::Fleet;
 use crate::gen_ai::GenAi;
+use crate::inside;
 use crate::intake::Intake;
 use crate::keyvalue::Stores;
 use crate::link::Base;
@@ -63,6 +64,8 @@ pub type HandleFunc = TypedFunc<
 /// A snapshot, the configuration it was made with, and the instances made from it. Lives as long as the newest request
 /// that saw it.
 pub struct Generation {
+    /// No other has it.
+    pub number: u64,
     pub snapshot: Snapshot,
     pub config: Arc<Config>,
     settings: Arc<BTreeMap<String, String>>,
@@ -395,9 +398,13 @@ fn has_grown(store: &Store<State>, generation: &Generation, kept: usize) -> bool
 
 impl Generation {
     fn new(snapshot: Snapshot, config: Arc<Config>, lanes: usize) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let mut settings = config.settings.clone();
+        settings.insert(inside::SECRET_SETTING.to_owned(), inside::secret().to_owned());
         Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             snapshot,
-            settings: Arc::new(config.settings.clone()),
+            settings: Arc::new(settings),
             config,
             idle: (0..lanes).map(|_| Mutex::default()).collect(),
             retired: AtomicBool::new(false),

@@ -15,7 +15,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Either, Full, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
@@ -28,6 +28,7 @@ use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView as _};
 
 use crate::access::Access;
 use crate::arrival::{Arrival, Arriving};
+use crate::beside::Beside;
 use crate::config::Config;
 use crate::error::Refusal;
 use crate::forwarded::Secure;
@@ -42,7 +43,7 @@ use crate::telemetry::{self, Level};
 use crate::trace::{Part, TRACEPARENT};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const COMPONENTS: HeaderName = HeaderName::from_static("x-components");
+pub const COMPONENTS: HeaderName = HeaderName::from_static("x-components");
 /// Set by us on every request, whatever the client says; Spin's name for it, so that a component reads one header.
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
 /// What components tell the access log; never sent on.
@@ -54,8 +55,34 @@ const LOG_KEY: HeaderName = HeaderName::from_static("x-log-key");
 const MODEL: HeaderName = HeaderName::from_static("x-model");
 const PROVIDER: HeaderName = HeaderName::from_static("x-provider");
 
-/// What `serve` answers with: the host's own few words, or a component's stream.
-pub type Answer = Either<Full<Bytes>, GuestBody>;
+/// What `serve` answers with.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are the large one, and a box would cost each of them an allocation"
+)]
+pub enum Answer {
+    /// The host's own few words.
+    Told(Full<Bytes>),
+    /// A component's stream.
+    Guest(GuestBody),
+    /// What the host has of one, or tells as it comes.
+    Kept(UnsyncBoxBody<Bytes, Error>),
+}
+
+/// A request's body, a client's or one that the host holds.
+pub trait RequestBody: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+impl<B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> RequestBody for B {}
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Whose a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Clients,
+    /// Nobody waits for its answer alone, so it can wait for a place.
+    Nobodys,
+    /// The host asks it about a client's: it is neither logged nor counted.
+    Question,
+}
 
 type GuestResponse = Response<UnsyncBoxBody<Bytes, Error>>;
 type Drive = Pin<Box<dyn Future<Output = Result<(), Broken>> + Send>>;
@@ -82,6 +109,8 @@ pub struct Desk {
     pub compute: tokio::runtime::Handle,
     /// Where clients come with TLS.
     pub tls: Option<TlsAcceptor>,
+    /// What the host does beside handing requests on; off for a component served alone.
+    pub beside: Option<Arc<Beside>>,
     /// A generation that is tried out; otherwise each request gets the one in service.
     pub pinned: Option<Arc<Generation>>,
 }
@@ -157,16 +186,43 @@ impl BodyDone {
     }
 }
 
-/// Serves one request.
+/// Serves one request of a client's.
 pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>) -> Response<Answer> {
+    let generation = generation(&desk, &client, &request);
+    if let Some(beside) = &desk.beside
+        && beside.concerns(&generation.config, &request)
+    {
+        let beside = Arc::clone(beside);
+        // Few requests need it, and all would carry its size.
+        return Box::pin(beside.answer(desk, client, generation, request)).await;
+    }
+    let request = Drained::of(request, &desk.tasks);
+    through(desk, client, generation, request, Whose::Clients).await
+}
+
+/// The versions that a request gets.
+pub fn generation<B>(desk: &Desk, client: &str, request: &Request<B>) -> Arc<Generation> {
+    match &desk.pinned {
+        Some(pinned) => Arc::clone(pinned),
+        None => desk.registry.pick(request.headers(), client),
+    }
+}
+
+/// Leads a request through the chain.
+pub async fn through<B: RequestBody>(
+    desk: Arc<Desk>,
+    client: Arc<str>,
+    generation: Arc<Generation>,
+    request: Request<B>,
+    whose: Whose,
+) -> Response<Answer> {
     let started = Instant::now();
     let id = request_id(request.headers());
-    let generation = match &desk.pinned {
-        Some(pinned) => Arc::clone(pinned),
-        None => desk.registry.pick(request.headers(), &client),
-    };
     let mut access = Access::new(&desk, &generation, started, &request, &client, &id);
     access.part = Part::of(request.headers(), desk.registry.traces.as_ref());
+    if whose == Whose::Question {
+        access.is_silent();
+    }
     if let Some(pages) = &desk.pages
         && Pages::concerns(request.uri().path())
         && let Some(mut answer) = pages.answer(&request, &id).await
@@ -174,8 +230,7 @@ pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>
         answer.headers_mut().insert(REQUEST_ID, id);
         return told(answer, access);
     }
-    let request = Drained::of(request, &desk.tasks);
-    match admit_and_start(&desk, &generation, &client, request, started, &id, &mut access).await {
+    match admit_and_start(&desk, &generation, &client, request, started, &id, &mut access, whose).await {
         Ok((place, course, head, body_done)) => {
             wait_for_head(&desk, &generation, started, place, course, head, body_done, &id, access).await
         }
@@ -183,20 +238,33 @@ pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>
     }
 }
 
-fn refused(refusal: &Refusal, id: &HeaderValue, access: Access) -> Response<Answer> {
+pub fn refused(refusal: &Refusal, id: &HeaderValue, access: Access) -> Response<Answer> {
     let mut answer = refusal.answer(id);
+    if matches!(refusal, Refusal::Replaced) {
+        answer.extensions_mut().insert(AskAgain);
+    }
     if let Some(form) = access.form() {
         *answer.body_mut() = form.body(refusal);
+        *answer.status_mut() = form.status(refusal);
     }
     told(answer, access)
 }
 
+/// On an answer that only says that the same request would be answered now.
+#[derive(Clone, Copy)]
+pub struct AskAgain;
+
 /// The host's own answer.
-fn told(answer: Response<Full<Bytes>>, mut access: Access) -> Response<Answer> {
+fn told(answer: Response<Full<Bytes>>, access: Access) -> Response<Answer> {
+    logged(answer.map(Answer::Told), access)
+}
+
+/// The same, whatever it is made of.
+pub fn logged(answer: Response<Answer>, mut access: Access) -> Response<Answer> {
     access.status(answer.status());
     access.sent(usize::try_from(answer.body().size_hint().lower()).unwrap_or_default());
     access.finished();
-    answer.map(Either::Left)
+    answer
 }
 
 type Started = (tokio::sync::OwnedSemaphorePermit, Course, oneshot::Receiver<Result<Head, Error>>, Arc<BodyDone>);
@@ -207,14 +275,15 @@ struct Head {
     components: String,
 }
 
-async fn admit_and_start(
+async fn admit_and_start<B: RequestBody>(
     desk: &Arc<Desk>,
     generation: &Arc<Generation>,
     client: &str,
-    request: Request<Drained>,
+    request: Request<B>,
     began: Instant,
     id: &HeaderValue,
     access: &mut Access,
+    whose: Whose,
 ) -> Result<Started, Refusal> {
     let limits = &generation.config.limits;
     let met = |limit: &str| desk.registry.metrics.limits.add(&["", limit], 1);
@@ -231,7 +300,8 @@ async fn admit_and_start(
         // A moment's crowd waits; a lasting one is told.
         Err(_) => {
             let waiting = Arc::clone(&desk.places).acquire_owned();
-            match tokio::time::timeout(std::time::Duration::from_secs(1), waiting).await {
+            let most = if whose == Whose::Nobodys { limits.request() } else { std::time::Duration::from_secs(1) };
+            match tokio::time::timeout(most, waiting).await {
                 Ok(Ok(place)) => place,
                 _ => {
                     met("concurrent_requests");
@@ -273,14 +343,14 @@ async fn admit_and_start(
 }
 
 /// The request as the first component sees it.
-fn guest_request(
+fn guest_request<B: RequestBody>(
     desk: &Desk,
     client: &str,
-    request: Request<Arriving<Drained, BodyDone>>,
+    request: Request<Arriving<B, BodyDone>>,
     id: &HeaderValue,
     worker: &mut Worker,
     limit: u64,
-) -> (GuestRequest, impl Future<Output = Result<(), Error>> + Send + 'static) {
+) -> (GuestRequest, impl Future<Output = Result<(), Error>> + Send + 'static + use<B>) {
     let (mut parts, body) = request.into_parts();
     let authority = parts
         .uri
@@ -316,7 +386,7 @@ fn guest_request(
     )
 }
 
-fn stock_request(mut request: Request<Arriving<Drained, BodyDone>>) -> wasmtime_wasi_http::handler::Request {
+fn stock_request<B: RequestBody>(mut request: Request<Arriving<B, BodyDone>>) -> wasmtime_wasi_http::handler::Request {
     // WASI 0.2 wants an authority, which HTTP/1 keeps in a header.
     if request.uri().authority().is_none() {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
@@ -325,7 +395,13 @@ fn stock_request(mut request: Request<Arriving<Drained, BodyDone>>) -> wasmtime_
             *request.uri_mut() = uri;
         }
     }
-    request.map(|body| body.map_err(Error::Hyper).boxed_unsync())
+    request.map(|body| {
+        let told = |error: B::Error| match error.into().downcast::<hyper::Error>() {
+            Ok(error) => Error::Hyper(*error),
+            Err(_) => Error::ConnectionTerminated,
+        };
+        body.map_err(told).boxed_unsync()
+    })
 }
 
 /// The call into the first component, as a task of the store: it goes on while the driver steps out of the event loop to
@@ -591,7 +667,7 @@ async fn wait_for_head(
                 broken: None,
                 over: false,
             };
-            Response::from_parts(parts, Either::Right(body))
+            Response::from_parts(parts, Answer::Guest(body))
         }
         Event::Head(Err(error)) => {
             access.failure("a component answered with an error", &anyhow!(error.to_string()));
@@ -828,8 +904,37 @@ impl Drop for GuestBody {
     }
 }
 
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self.get_mut() {
+            Answer::Told(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Answer::Guest(body) => Pin::new(body).poll_frame(cx),
+            Answer::Kept(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Answer::Told(body) => body.is_end_stream(),
+            Answer::Guest(body) => body.is_end_stream(),
+            Answer::Kept(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Answer::Told(body) => body.size_hint(),
+            Answer::Guest(body) => body.size_hint(),
+            Answer::Kept(body) => body.size_hint(),
+        }
+    }
+}
+
 /// The client's own id where it is a sane one, a new one otherwise.
-fn request_id(headers: &http::HeaderMap) -> HeaderValue {
+pub fn request_id(headers: &http::HeaderMap) -> HeaderValue {
     if let Some(theirs) = headers.get(REQUEST_ID) {
         let bytes = theirs.as_bytes();
         let sane = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');

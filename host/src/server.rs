@@ -2,15 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use crate::connection;
+use crate::beside::Beside;
+use crate::lane::Lanes;
 use crate::pages::Pages;
 use crate::registry::Registry;
 use crate::request::Desk;
@@ -59,7 +59,7 @@ impl Stop {
         *self.receiver.borrow()
     }
 
-    pub(crate) async fn told(&self) {
+    pub async fn told(&self) {
         let mut receiver = self.receiver.clone();
         // The sender is part of `self`, so waiting cannot fail.
         let _ = receiver.wait_for(|stop| *stop).await;
@@ -92,32 +92,34 @@ impl Server {
     pub async fn run(self, stop: Stop) -> Result<()> {
         let Server { listener, tls, registry, ours, pages } = self;
         let wait = Duration::from_millis(registry.config().limits.shutdown_ms);
-        let lanes = (0..registry.lanes())
-            .map(|number| {
-                let desk = Desk {
-                    registry: Arc::clone(&registry),
-                    places: Arc::clone(&registry.places),
-                    tasks: Tasks::default(),
-                    ours,
-                    pages: pages.clone(),
-                    lane: number,
-                    compute: tokio::runtime::Handle::current(),
-                    tls: tls.clone(),
-                    pinned: None,
-                };
-                Lane::start(Arc::new(desk), stop.clone())
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let (lanes, beginnings) = Lanes::new(registry.lanes());
+        let beside = match ours {
+            true => Some(Beside::start(&registry, &lanes, &stop)?),
+            false => None,
+        };
+        for (number, beginning) in beginnings.into_iter().enumerate() {
+            let desk = Desk {
+                registry: Arc::clone(&registry),
+                places: Arc::clone(&registry.places),
+                tasks: Tasks::default(),
+                ours,
+                pages: pages.clone(),
+                beside: beside.clone(),
+                lane: number,
+                compute: tokio::runtime::Handle::current(),
+                tls: tls.clone(),
+                pinned: None,
+            };
+            beginning.start(Arc::new(desk), stop.clone())?;
+        }
+        drop(beside);
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stop.told() => break,
             };
             match accepted {
-                Ok(accepted) => {
-                    let lane = lanes.iter().min_by_key(|lane| lane.open.load(Ordering::Relaxed));
-                    lane.expect("there is at least one").take(accepted);
-                }
+                Ok((stream, client)) => lanes.take(stream, client),
                 Err(error) => {
                     // Out of descriptors, most likely: those in use come back as requests end.
                     let error = error.to_string();
@@ -127,11 +129,7 @@ impl Server {
             }
         }
         drop(listener);
-        let ended = async {
-            for lane in lanes {
-                lane.ended().await;
-            }
-        };
+        let ended = lanes.ended();
         let mut ended = std::pin::pin!(ended);
         if tokio::time::timeout(wait, ended.as_mut()).await.is_err() {
             // Streams still get to say why they end.
@@ -142,56 +140,5 @@ impl Server {
             telemetry::line(Level::Warn, "requests were still running when `limits.shutdown_ms` passed", &[]);
         }
         Ok(())
-    }
-}
-
-/// A thread that serves connections.
-struct Lane {
-    connections: mpsc::UnboundedSender<(std::net::TcpStream, SocketAddr)>,
-    /// Connections open now; the next one goes where there are fewest.
-    open: Arc<AtomicUsize>,
-    ended: oneshot::Receiver<()>,
-}
-
-impl Lane {
-    fn start(desk: Arc<Desk>, stop: Stop) -> Result<Self> {
-        let (connections, mut waiting) = mpsc::unbounded_channel();
-        let (end, ended) = oneshot::channel();
-        let open = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&open);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name(format!("lane-{}", desk.lane)).spawn(move || {
-            runtime.block_on(async move {
-                let tasks = Tasks::default();
-                while let Some((stream, client)) = waiting.recv().await {
-                    let (desk, stop, count) = (Arc::clone(&desk), stop.clone(), Arc::clone(&count));
-                    tasks.spawn(async move {
-                        if let Ok(stream) = TcpStream::from_std(stream) {
-                            connection::serve(desk, stream, client, stop).await;
-                        }
-                        count.fetch_sub(1, Ordering::Relaxed);
-                    });
-                }
-                tasks.ended().await;
-                desk.tasks.ended().await;
-            });
-            let _ = end.send(());
-        })?;
-        Ok(Self { connections, open, ended })
-    }
-
-    fn take(&self, (stream, client): (TcpStream, SocketAddr)) {
-        if let Ok(stream) = stream.into_std() {
-            self.open.fetch_add(1, Ordering::Relaxed);
-            // A lane ends only after its sender is gone.
-            let _ = self.connections.send((stream, client));
-        }
-    }
-
-    /// No more connections come; resolves when those there are have ended.
-    async fn ended(self) {
-        let Lane { connections, ended, .. } = self;
-        drop(connections);
-        let _ = ended.await;
     }
 }

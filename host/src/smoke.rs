@@ -51,6 +51,7 @@ pub async fn call(registry: &Arc<Registry>, generation: Arc<Generation>, call: &
         compute: tokio::runtime::Handle::current(),
         tls: None,
         pages: None,
+        beside: None,
         pinned: Some(generation),
     });
     let (near, far) = tokio::io::duplex(64 * 1024);

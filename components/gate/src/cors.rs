@@ -3,8 +3,8 @@
 /// What the plan names, and nothing that it does not.
 const METHODS: &str = "GET, POST, PUT, DELETE, OPTIONS";
 const REQUEST_HEADERS: &str = "Content-Type, Authorization, Accept, X-Api-Key, X-Request-Id, X-Fallback, X-Timeout-Ms, \
-                               X-First-Token-Timeout-Ms, X-Retries, X-Cache-Ttl, X-Webhook-Url, Idempotency-Key, \
-                               Prefer, Last-Event-Id, Cache-Control, Traceparent, Tracestate";
+                               X-First-Token-Timeout-Ms, X-Retries, X-Cache, X-Cache-Ttl, X-Webhook-Url, \
+                               Idempotency-Key, Prefer, Last-Event-Id, Cache-Control, Traceparent, Tracestate";
 /// What OpenAI's own client adds in browsers, each beginning like this.
 const CLIENT_HEADERS: &str = "x-stainless-";
 const EXPOSED: &str = "X-Request-Id, X-Model, X-Provider, X-Attempts, X-Fallback-Index, X-Placeholder, X-Components, \

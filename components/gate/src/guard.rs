@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hybrid_guest::settings;
 use spin_sdk::wasip3::http::types::{Fields, Method, Request};
 
+use crate::admission::Ticket;
 use crate::keys::{self, Key};
 use crate::limits::{self, Counts, Limits, Standing, Unit};
 use crate::refusal::Refusal;
@@ -82,10 +83,20 @@ pub(crate) fn needed(rules: &Rules) -> Result<bool, Away> {
     with_stores(|stores| stores.kept.as_ref().map_or(Ok(false), keys::are_made))
 }
 
-pub(crate) fn admit(rules: &Rules, request: &Request, headers: &Fields) -> Result<Guest, (Refusal, Vec<Standing>)> {
+pub(crate) fn admit(
+    rules: &Rules,
+    request: &Request,
+    headers: &Fields,
+    ticket: Option<&Ticket>,
+) -> Result<Guest, (Refusal, Vec<Standing>)> {
     let now_ms = now_ms();
     let target = request.get_path_with_query().unwrap_or_default();
     let path = routes::path(&target);
+    if let Some(Ticket::Brings(caller)) = ticket {
+        return brought(rules, caller, routes::capability(path), now_ms);
+    }
+    // What the front itself answers is work that was counted, or will be.
+    let free = ticket.is_some() && routes::is_the_fronts(path);
     if routes::is_public(path) && matches!(request.get_method(), Method::Get | Method::Head | Method::Options) {
         return Ok(Guest { key: None, counted: None, standings: Vec::new() });
     }
@@ -104,13 +115,12 @@ pub(crate) fn admit(rules: &Rules, request: &Request, headers: &Fields) -> Resul
         };
         // Who shows a good key is counted by it; everybody else, wrong keys too, by their address.
         let counted = match &key {
-            Some(Ok(key)) => {
-                let limits = if key.limits.any() { key.limits } else { rules.key };
-                Some((format!("key/{}", key.id), limits))
-            }
+            Some(Ok(key)) => Some(key.counted(rules.key)),
             _ => client(headers).and_then(|client| limits::address(&client)).map(|address| (address, rules.address)),
         };
-        let counted = counted.filter(|(_, limits)| limits.any());
+        // Wrong keys are counted everywhere.
+        let free = free && !matches!(key, Some(Err(_)));
+        let counted = counted.filter(|(_, limits)| limits.any() && !free);
         let standings = match (&counted, &stores.counts) {
             (Some((subject, limits)), Some(counts)) => {
                 COUNTS.with_borrow_mut(|known| known.admit(counts, subject, limits, rules.lease, now_ms))?
@@ -123,6 +133,44 @@ pub(crate) fn admit(rules: &Rules, request: &Request, headers: &Fields) -> Resul
     let standings = standings.map_err(|reached| (Refusal::reached(&reached), vec![reached.standing]))?;
     let key = key.map_err(|denied| (Refusal::denied(denied), Vec::new()))?;
     Ok(Guest { key, counted, standings })
+}
+
+/// A request that was let in and counted before: whose it is must still be welcome.
+fn brought(
+    rules: &Rules,
+    caller: &str,
+    capability: Option<&'static str>,
+    now_ms: u64,
+) -> Result<Guest, (Refusal, Vec<Standing>)> {
+    let verdict = with_stores(|stores| {
+        let kept = stores.kept.as_ref();
+        let closed = rules.always || kept.map_or(Ok(false), keys::are_made)?;
+        match (caller.strip_prefix(KEY), kept) {
+            (Some(hash), Some(kept)) => keys::still(kept, hash, capability, now_ms).map(|key| key.map(Some)),
+            (Some(_), None) => Ok(Err(keys::Denied::Unknown)),
+            (None, _) if closed => Ok(Err(keys::Denied::Missing)),
+            (None, _) => Ok(Ok(None)),
+        }
+    });
+    let key = verdict.map_err(|Away| (Refusal::away(), Vec::new()))?;
+    let key = key.map_err(|denied| (Refusal::denied(denied), Vec::new()))?;
+    let counted = match &key {
+        Some(key) => key.counted(rules.key),
+        None => (caller.to_owned(), rules.address),
+    };
+    let counted = Some(counted).filter(|(_, limits)| limits.any());
+    Ok(Guest { key, counted, standings: Vec::new() })
+}
+
+/// What the callers begin with that showed a key; its hash follows.
+const KEY: &str = "key/";
+
+/// Who it is that comes in: the same for the same key, or for the same address where none is shown.
+pub(crate) fn caller(guest: Option<&Guest>, headers: &Fields) -> String {
+    match guest.and_then(|guest| guest.key.as_ref()) {
+        Some(key) => format!("{KEY}{}", key.hash()),
+        None => client(headers).and_then(|it| limits::address(&it)).unwrap_or_else(|| "address/unknown".to_owned()),
+    }
 }
 
 impl Guest {

@@ -29,6 +29,9 @@ pub(crate) struct Key {
     pub expires: Option<u64>,
     #[serde(default)]
     pub revoked: bool,
+    /// Where its record was found.
+    #[serde(skip)]
+    hash: Hash,
 }
 
 /// Why a request is not let in.
@@ -43,6 +46,16 @@ pub(crate) enum Denied {
 }
 
 impl Key {
+    /// Whom its limits count for, and which they are where it has none of its own.
+    pub(crate) fn counted(&self, others: Limits) -> (String, Limits) {
+        (format!("key/{}", self.id), if self.limits.any() { self.limits } else { others })
+    }
+
+    /// By which [`still`] finds it; it tells nobody the key.
+    pub(crate) fn hash(&self) -> String {
+        hex(&self.hash)
+    }
+
     fn check(&self, capability: Option<&'static str>, now_ms: u64) -> Result<(), Denied> {
         if self.revoked {
             return Err(Denied::Revoked);
@@ -81,20 +94,33 @@ pub(crate) fn admit(
     if presented.is_empty() || presented.len() > MAX_KEY_BYTES {
         return Ok(Err(Denied::Unknown));
     }
-    let key = match find(store, presented, now_ms)? {
+    let key = match find(store, Sha256::digest(presented).into(), now_ms)? {
         Some(key) => key,
         None => return Ok(Err(Denied::Unknown)),
     };
     Ok(key.check(capability, now_ms).map(|()| key))
 }
 
+/// The key that let a request in before, if it may still ask this.
+pub(crate) fn still(
+    store: &Store,
+    hash: &str,
+    capability: Option<&'static str>,
+    now_ms: u64,
+) -> Result<Result<Rc<Key>, Denied>, Away> {
+    let Some(hash) = unhex(hash) else { return Ok(Err(Denied::Unknown)) };
+    Ok(match find(store, hash, now_ms)? {
+        Some(key) => key.check(capability, now_ms).map(|()| key),
+        None => Err(Denied::Unknown),
+    })
+}
+
 type Hash = [u8; 32];
 
-fn find(store: &Store, presented: &[u8], now_ms: u64) -> Result<Option<Rc<Key>>, Away> {
+fn find(store: &Store, hash: Hash, now_ms: u64) -> Result<Option<Rc<Key>>, Away> {
     thread_local! {
         static KNOWN: RefCell<HashMap<Hash, (Rc<Key>, u64)>> = RefCell::default();
     }
-    let hash: Hash = Sha256::digest(presented).into();
     let fresh = KNOWN.with_borrow(|known| {
         let (key, since) = known.get(&hash)?;
         (*since..*since + KNOWN_MS).contains(&now_ms).then(|| Rc::clone(key))
@@ -103,7 +129,8 @@ fn find(store: &Store, presented: &[u8], now_ms: u64) -> Result<Option<Rc<Key>>,
         return Ok(fresh);
     }
     let record = store.get(&format!("keys/{}", hex(&hash)))?;
-    let key = record.and_then(|record| serde_json::from_slice::<Key>(&record).ok()).map(Rc::new);
+    let key = record.and_then(|record| serde_json::from_slice::<Key>(&record).ok());
+    let key = key.map(|key| Rc::new(Key { hash, ..key }));
     KNOWN.with_borrow_mut(|known| {
         if known.len() >= MOST_KNOWN {
             known.clear();
@@ -121,6 +148,18 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}"); // Writing to a string does not fail.
         text
     })
+}
+
+fn unhex(text: &str) -> Option<Hash> {
+    let mut hash = Hash::default();
+    let digits = text.as_bytes();
+    if digits.len() != 2 * hash.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(hash)
 }
 
 /// The key in `authorization: Bearer KEY`, whatever the case of the first word.
@@ -176,6 +215,11 @@ mod tests {
 
     #[test]
     fn hashes_are_written_as_hex() {
+        let hash: Hash = Sha256::digest(b"abc").into();
+        assert_eq!(unhex(&hex(&hash)), Some(hash));
+        for wrong in ["", "abc", &"g".repeat(64), &"+1".repeat(32), &"a".repeat(66)] {
+            assert_eq!(unhex(wrong), None, "{wrong}");
+        }
         assert_eq!(hex(&Sha256::digest(b"abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

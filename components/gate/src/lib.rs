@@ -5,6 +5,7 @@
 //! that needs no CORS, no key and no limit passes through whole: each call into the host and each copied header costs
 //! every request.
 
+mod admission;
 mod cors;
 mod guard;
 mod id;
@@ -48,6 +49,7 @@ use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request, Response
 use spin_sdk::wasip3::wit_bindgen::spawn;
 use spin_sdk::wasip3::{random, wit_future, wit_stream};
 
+use admission::Ticket;
 use cors::Header;
 use limits::Standing;
 use refusal::Refusal;
@@ -68,6 +70,8 @@ struct Settings {
     rules: guard::Rules,
     /// Somebody in front of us gives ids, writes the log and takes the headers for it off the answer.
     front: bool,
+    /// By which that one is known where it asks for itself.
+    admission_secret: Option<String>,
 }
 
 fn settings() -> &'static Settings {
@@ -76,16 +80,18 @@ fn settings() -> &'static Settings {
         origins: cors::Allowed::from_setting(settings::list("allowed_origins")),
         rules: guard::Rules::read(),
         front: settings::text("access_log").is_some_and(|log| log.trim() == "front"),
+        admission_secret: settings::text("admission_secret"),
     })
 }
 
 impl Guest for Gate {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        let Settings { origins, rules, front } = settings();
+        let Settings { origins, rules, front, admission_secret } = settings();
         let headers = request.get_headers();
         let guarded = guard::needed(rules);
+        let ticket = admission::ticket(&headers, admission_secret.as_deref());
         // The front has given the request its id.
-        if *front && guarded == Ok(false) && !headers.has("origin") {
+        if *front && guarded == Ok(false) && ticket.is_none() && !headers.has("origin") {
             drop(headers);
             return next::handle(request).await;
         }
@@ -110,7 +116,7 @@ impl Guest for Gate {
         let guest = match guarded {
             Ok(false) => None,
             // What cannot be looked up is asked for again: who it is matters for what is public.
-            Ok(true) | Err(_) => match guard::admit(rules, &request, &headers) {
+            Ok(true) | Err(_) => match guard::admit(rules, &request, &headers, ticket.as_ref()) {
                 Ok(guest) => Some(guest),
                 Err((refusal, standings)) => {
                     let target = request.get_path_with_query().unwrap_or_default();
@@ -122,8 +128,17 @@ impl Guest for Gate {
                 }
             },
         };
+        if ticket == Some(Ticket::Asks) {
+            if let Some(guest) = &guest {
+                added.extend(standing_headers(guest.standings()));
+                added.extend(guest.key.as_ref().map(|key| (LOG_KEY, key.name.clone())));
+            }
+            added.push((admission::CALLER, guard::caller(guest.as_ref(), &headers)));
+            return Ok(told(visit, id, 204, &added, None));
+        }
         let shows_key = guest.is_some() && CREDENTIALS.iter().any(|name| headers.has(name));
-        let request = if known && !shows_key { request } else { renewed(request, &headers, &method, &id) };
+        let as_it_is = known && !shows_key && ticket.is_none();
+        let request = if as_it_is { request } else { renewed(request, &headers, &method, &id) };
         drop(headers);
         match next::handle(request).await {
             Ok(response) => {
@@ -240,12 +255,12 @@ fn first(headers: &Fields, name: &str) -> Option<String> {
     headers.get(name).into_iter().next().and_then(|value| String::from_utf8(value).ok())
 }
 
-/// The same request with its id in the headers and without the client's key; they are not to be changed where they are.
+/// The same request with its id in the headers and without the client's key or the front's secret; they are not to be changed where they are.
 fn renewed(request: Request, headers: &Fields, method: &Method, id: &str) -> Request {
     let fields = headers.clone();
     // Some runtimes refuse requests that name the host twice: here and in the authority.
     let _ = fields.delete("host");
-    for name in CREDENTIALS {
+    for name in CREDENTIALS.into_iter().chain([admission::ADMISSION, admission::ADMITTED_AS]) {
         let _ = fields.delete(name);
     }
     let _ = fields.set(REQUEST_ID, &[id.as_bytes().to_vec()]);

@@ -23,6 +23,9 @@ const CAPABILITIES: &[(&str, &str)] = &[
 /// What anybody may read: it says how things are and how to ask, and costs nothing.
 const PUBLIC: &[&str] = &["/health", "/healthz", "/readyz", "/openapi.json", "/docs", "/app", "/favicon.ico"];
 
+/// What a front answers itself where it keeps requests for later, or takes many at once: no work of its own.
+const FRONTS: &[&str] = &["/jobs", "/batch"];
+
 pub(crate) fn path(target: &str) -> &str {
     target.split(['?', '#']).next().unwrap_or_default()
 }
@@ -32,7 +35,15 @@ pub(crate) fn capability(path: &str) -> Option<&'static str> {
 }
 
 pub(crate) fn is_public(path: &str) -> bool {
-    PUBLIC.iter().any(|known| path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    is_below(PUBLIC, path)
+}
+
+pub(crate) fn is_the_fronts(path: &str) -> bool {
+    is_below(FRONTS, path)
+}
+
+fn is_below(paths: &[&str], path: &str) -> bool {
+    paths.iter().any(|known| path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 /// Whether OpenAI's clients ask there.

@@ -6,6 +6,7 @@ use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Response};
 use spin_sdk::wasip3::wit_bindgen::{FutureReader, StreamReader, spawn};
 use spin_sdk::wasip3::{wit_future, wit_stream};
 
+use crate::head::Head;
 use crate::input::Parameters;
 use crate::refusal::Refusal;
 use crate::v1;
@@ -20,12 +21,16 @@ pub(crate) struct Answer {
     cost: String,
     /// What follows the body.
     trailers: Option<Trailers>,
+    /// The same request would be answered the same again.
+    repeatable: bool,
 }
 
 pub(crate) type Trailers = FutureReader<Result<Option<Fields>, ErrorCode>>;
 
 /// The header, or trailer, in which an answer tells whoever counts what it cost.
 const LOG_USAGE: &str = "x-log-usage";
+/// The header in which whoever keeps answers asks whether this may be one, and is told.
+const LOG_REPEATABLE: &str = "x-log-repeatable";
 
 /// The trailers of an answer whose tokens were counted while it was sent.
 pub(crate) fn counted(usage: &Usage) -> Option<Fields> {
@@ -44,21 +49,24 @@ enum Body {
 }
 
 impl Answer {
+    fn new(status: u16, headers: Vec<(String, Vec<u8>)>, body: Body) -> Answer {
+        Answer { status, headers, body, cost: String::new(), trailers: None, repeatable: false }
+    }
+
     pub(crate) fn empty(status: u16) -> Answer {
-        Answer { status, headers: Vec::with_capacity(4), body: Body::Empty, cost: String::new(), trailers: None }
+        Answer::new(status, Vec::with_capacity(4), Body::Empty)
     }
 
     pub(crate) fn bytes(content_type: &str, bytes: Vec<u8>) -> Answer {
         let headers = Vec::with_capacity(10);
         let length = bytes.len().to_string();
-        let answer = Answer { status: 200, headers, body: Body::Bytes(bytes), cost: String::new(), trailers: None };
+        let answer = Answer::new(200, headers, Body::Bytes(bytes));
         answer.with("content-type", content_type).with("content-length", &length)
     }
 
     pub(crate) fn stream(content_type: &str, stream: StreamReader<u8>) -> Answer {
         let headers = Vec::with_capacity(10);
-        Answer { status: 200, headers, body: Body::Stream(stream), cost: String::new(), trailers: None }
-            .with("content-type", content_type)
+        Answer::new(200, headers, Body::Stream(stream)).with("content-type", content_type)
     }
 
     /// In the form of those whose path it is.
@@ -107,6 +115,17 @@ impl Answer {
     pub(crate) fn logged(self, parameters: &Parameters, what: &str) -> Answer {
         let usage = format!("{what}{}", self.cost);
         self.with("x-log-parameters", &parameters.0).with(LOG_USAGE, &usage)
+    }
+
+    /// Whether the same request would be answered the same again. What another model answered than was asked for may be
+    /// answered better soon.
+    pub(crate) fn repeatable(self, served: &Served, by_its_nature: bool) -> Answer {
+        Answer { repeatable: by_its_nature && served.fallback_index == 0, ..self }
+    }
+
+    /// Says so to whoever keeps answers, and asks.
+    pub(crate) fn kept(self, head: &Head) -> Answer {
+        if self.repeatable && head.get(LOG_REPEATABLE).is_some() { self.with(LOG_REPEATABLE, "yes") } else { self }
     }
 
     /// Where the model counts.

@@ -77,7 +77,7 @@ async fn answer(request: Request) -> Answer {
             let head = Head::new(target, request.get_headers().copy_all());
             let mut parameters = Parameters::default();
             match serve::endpoint(endpoint, &head, request, &mut parameters).await {
-                Ok(answer) => return answer.logged(&parameters, endpoint.work()),
+                Ok(answer) => return answer.kept(&head).logged(&parameters, endpoint.work()),
                 Err(refusal) => {
                     tell(&refusal);
                     if parameters.0.is_empty() && !refusal.details.is_empty() {

@@ -73,8 +73,10 @@ async fn image(visit: Visit<'_>) -> Result<Answer, Refusal> {
     let body = json(head, request, Limits::json_bytes(2 * limits.prompt_chars)).await?;
     let input = checked(input::image::parse(&body, limits), wrong)?;
     *parameters = input.parameters();
+    let seeded = input.prompt.seed.is_some();
     let picture = images::generate(input.prompt, input.model, control).await?;
-    Ok(Answer::stream("image/png", picture.image.body).by(&picture.served).pictures(1))
+    let answer = Answer::stream("image/png", picture.image.body).by(&picture.served).pictures(1);
+    Ok(answer.repeatable(&picture.served, seeded))
 }
 
 async fn edit(visit: Visit<'_>) -> Result<Answer, Refusal> {
@@ -107,8 +109,10 @@ async fn edit(visit: Visit<'_>) -> Result<Answer, Refusal> {
         guidance: input.guidance,
     };
     drop(body);
+    let seeded = change.seed.is_some();
     let picture = image_edit::edit(change, control).await?;
-    Ok(Answer::stream("image/png", picture.image.body).by(&picture.served).pictures(1))
+    let answer = Answer::stream("image/png", picture.image.body).by(&picture.served).pictures(1);
+    Ok(answer.repeatable(&picture.served, seeded))
 }
 
 fn picture(picture: Picture, body: &Rc<Vec<u8>>) -> StreamReader<u8> {
@@ -145,7 +149,7 @@ async fn tts(visit: Visit<'_>) -> Result<Answer, Refusal> {
     let input::tts::Input { text, model, speaker_id, speed } = input;
     let utterance = text_to_speech::Utterance { text, model, speaker_id, speed, form: text_to_speech::Form::Wav };
     let speech = text_to_speech::speak(utterance, control).await?;
-    Ok(Answer::stream("audio/wav", speech.audio.body).by(&speech.served))
+    Ok(Answer::stream("audio/wav", speech.audio.body).by(&speech.served).repeatable(&speech.served, true))
 }
 
 async fn stt(visit: Visit<'_>) -> Result<Answer, Refusal> {
@@ -196,7 +200,8 @@ async fn embedding(visit: Visit<'_>) -> Result<Answer, Refusal> {
         let refusal = Refusal::useless("the model's vector is of no use");
         return Err(Refusal { attempts: vectors.served.attempts, ..refusal });
     }
-    Ok(Answer::bytes(JSON, output::embedding(&values, &vectors.served)).by(&vectors.served))
+    let answer = Answer::bytes(JSON, output::embedding(&values, &vectors.served)).by(&vectors.served);
+    Ok(answer.repeatable(&vectors.served, true))
 }
 
 pub(crate) async fn numbers(mut stream: StreamReader<f32>, wanted: usize) -> Vec<f32> {
@@ -219,9 +224,11 @@ async fn llm(visit: Visit<'_>) -> Result<Answer, Refusal> {
     input.stream |= head.wants_events();
     *parameters = input.parameters();
     if !input.stream {
+        let by_chance = input.conversation.temperature != Some(0.0);
         let answer = chats::complete(input.conversation, input.model, control).await?;
         let body = output::completion(&answer.completion, &answer.served);
-        return Ok(Answer::bytes(JSON, body).by(&answer.served).tokens(answer.completion.usage.as_ref()));
+        let told = Answer::bytes(JSON, body).by(&answer.served).tokens(answer.completion.usage.as_ref());
+        return Ok(told.repeatable(&answer.served, !by_chance));
     }
     let tokens = chats::complete_stream(input.conversation, input.model, control);
     stream::answer(tokens, output::Events::default()).await

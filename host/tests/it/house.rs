@@ -161,6 +161,13 @@ impl House {
         Self::open(Registry::open(config, folder).expect("the components load"), Some(folder)).await
     }
 
+    /// With what lasts kept in a folder of its own; compiled code is shared all the same.
+    pub async fn keeping(folder: &Path, text: &str, environment: &[(&str, &str)], state: &Path) -> Self {
+        let mut config = config_with(text, environment);
+        config.state_dir = state.to_owned();
+        Self::open(Registry::open(Arc::new(config), folder).expect("the components load"), Some(folder)).await
+    }
+
     async fn open(registry: Arc<Registry>, folder: Option<&Path>) -> Self {
         let server = Server::bind(Arc::clone(&registry), folder.is_some()).await.expect("a port");
         Self::run(registry, folder, server).await
@@ -210,6 +217,23 @@ impl House {
 
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(format!("{}{path}", self.base)).body(Full::default()).expect("a request")).await
+    }
+
+    pub async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        self.request("POST", path, headers, body).await
+    }
+
+    /// JSON, where it has a body.
+    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        let body = body.into();
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if !body.is_empty() && headers.iter().all(|(name, _)| *name != "content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Full::new(body)).expect("a request")).await
     }
 
     pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {

@@ -3,7 +3,10 @@
 mod house;
 
 mod admin;
+mod again;
 mod alone;
+mod batch;
+mod cache;
 mod cancel;
 mod chains;
 mod component_limits;
@@ -13,6 +16,8 @@ mod faults;
 mod fleet;
 mod forwarded;
 mod http2;
+mod jobs;
+mod jobs_killed;
 mod keys;
 mod limits;
 mod models;
@@ -28,4 +33,5 @@ mod slow;
 mod swap;
 mod tls;
 mod trap;
+mod webhooks;
 mod weights;

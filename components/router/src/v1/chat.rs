@@ -22,10 +22,12 @@ pub(crate) async fn answer(visit: Visit<'_>) -> Result<Answer, Refusal> {
         let dialect = Chunks::new(id, input.include_usage);
         return stream::answer(chats::complete_stream(input.conversation, input.model, control), dialect).await;
     }
+    let by_chance = input.conversation.temperature != Some(0.0);
     let answer = chats::complete(input.conversation, input.model, control).await?;
-    Ok(Answer::bytes(JSON, whole(&id, now(), &answer.completion, &answer.served))
+    let told = Answer::bytes(JSON, whole(&id, now(), &answer.completion, &answer.served))
         .by(&answer.served)
-        .tokens(answer.completion.usage.as_ref()))
+        .tokens(answer.completion.usage.as_ref());
+    Ok(told.repeatable(&answer.served, !by_chance))
 }
 
 fn whole(id: &str, created: u64, completion: &Completion, served: &Served) -> Vec<u8> {

@@ -23,10 +23,12 @@ pub(crate) async fn answer(visit: Visit<'_>) -> Result<Answer, Refusal> {
         let dialect = Pieces { id, include_usage: input.include_usage, begin: String::new(), end: "" };
         return stream::answer(chats::complete_stream(input.conversation, input.model, control), dialect).await;
     }
+    let by_chance = input.conversation.temperature != Some(0.0);
     let answer = chats::complete(input.conversation, input.model, control).await?;
-    Ok(Answer::bytes(JSON, whole(&id, &answer.completion, &answer.served))
+    let told = Answer::bytes(JSON, whole(&id, &answer.completion, &answer.served))
         .by(&answer.served)
-        .tokens(answer.completion.usage.as_ref()))
+        .tokens(answer.completion.usage.as_ref());
+    Ok(told.repeatable(&answer.served, !by_chance))
 }
 
 fn begin(id: &str, served: &Served) -> String {

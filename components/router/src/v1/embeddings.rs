@@ -121,7 +121,7 @@ pub(crate) async fn answer(visit: Visit<'_>) -> Result<Answer, Refusal> {
     let begin = br#"{"object":"list","data":["#.to_vec();
     let (to, from) = wit_stream::new();
     bytes::send_pieces(to, std::iter::once(begin).chain(rows).chain(std::iter::once(end.into_bytes())));
-    Ok(Answer::stream(JSON, from).by(&vectors.served))
+    Ok(Answer::stream(JSON, from).by(&vectors.served).repeatable(&vectors.served, true))
 }
 
 /// The first numbers of a vector, made as long as OpenAI's are: 1. Models that were trained for it keep most of the meaning.

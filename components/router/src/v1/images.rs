@@ -131,7 +131,7 @@ pub(crate) async fn generate(visit: Visit<'_>) -> Result<Answer, Refusal> {
         .map_ok(|picture| (picture.image.body, picture.served))
         .try_collect()
         .await?;
-    Ok(pictures(drawn, wanted.urls))
+    Ok(pictures(drawn, &wanted))
 }
 
 const FILES: &[&str] = &["image", "image[]", "mask"];
@@ -183,17 +183,19 @@ pub(crate) async fn edit(visit: Visit<'_>) -> Result<Answer, Refusal> {
         .map_ok(|picture| (picture.image.body, picture.served))
         .try_collect()
         .await?;
-    Ok(pictures(edited, wanted.urls))
+    Ok(pictures(edited, &wanted))
 }
 
-fn pictures(drawn: Vec<Drawn>, urls: bool) -> Answer {
+fn pictures(drawn: Vec<Drawn>, wanted: &Wanted) -> Answer {
     let (to, from) = wit_stream::new();
     let mut answer = Answer::stream(JSON, from).pictures(drawn.len());
     if let Some((_, served)) = drawn.last() {
         let attempts = drawn.iter().map(|(_, served)| served.attempts).sum();
+        let fallback_index = drawn.iter().map(|(_, served)| served.fallback_index).max().unwrap_or(0);
         answer = answer.by(&Served { attempts, ..served.clone() });
+        answer = answer.repeatable(&Served { fallback_index, ..served.clone() }, wanted.prompt.seed.is_some());
     }
-    spawn(write(drawn, urls, to));
+    spawn(write(drawn, wanted.urls, to));
     answer
 }
 

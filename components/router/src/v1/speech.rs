@@ -98,7 +98,8 @@ pub(crate) async fn answer(visit: Visit<'_>) -> Result<Answer, Refusal> {
     let Input { text, model, speaker_id, speed, form, events } = input;
     let speech = tts::speak(tts::Utterance { text, model, speaker_id, speed, form }, control).await?;
     if !events {
-        return Ok(Answer::stream(&speech.audio.content_type, speech.audio.body).by(&speech.served));
+        let answer = Answer::stream(&speech.audio.content_type, speech.audio.body).by(&speech.served);
+        return Ok(answer.repeatable(&speech.served, true));
     }
     let (to, from) = wit_stream::new();
     spawn(deltas(speech.audio.body, to));
