@@ -194,7 +194,6 @@ impl Access {
         let mut attributes: Vec<(&str, Value)> = vec![
             ("http.request.method", self.method.as_str().into()),
             ("url.path", self.route().into()),
-            ("url.scheme", "http".into()),
             ("http.response.status_code", status.into()),
             ("http.response.body.size", self.size_bytes.into()),
             ("hybrid.request_id", self.id.to_str().unwrap_or_default().into()),

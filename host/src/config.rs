@@ -544,7 +544,7 @@ impl Config {
         let mut secrets = BTreeMap::new();
         for (secret, variables) in built_in.secrets.iter().chain(&file.secrets) {
             for name in variables {
-                if let Some(value) = secret_of(name, &environment)? {
+                if let Some(value) = secret_of(name, environment)? {
                     secrets.insert(secret.clone(), value);
                     break;
                 }
@@ -553,7 +553,7 @@ impl Config {
         // A secret that only the model table names is the variable of that name.
         for secret in models.endpoints.iter().filter_map(|endpoint| endpoint.secret.as_ref()) {
             if !secrets.contains_key(secret)
-                && let Some(value) = secret_of(&secret.to_uppercase(), &environment)?
+                && let Some(value) = secret_of(&secret.to_uppercase(), environment)?
             {
                 secrets.insert(secret.clone(), value);
             }
