@@ -18,6 +18,11 @@ const BYTES_PER_SECOND: u64 = 1000;
 /// A body that is still coming is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long a client is waited for that has sent so many bytes.
+pub fn patience(wait_ms: u64, bytes: u64) -> Duration {
+    Duration::from_millis(wait_ms.saturating_add(bytes.saturating_mul(1000) / BYTES_PER_SECOND))
+}
+
 /// How a request's body comes in, shared by who reads it and who watches the time.
 pub struct Arrival {
     began: Instant,
@@ -56,8 +61,8 @@ impl Arrival {
         let since = self.since.load(Ordering::Relaxed);
         let present = if since == 0 { 0 } else { self.now().saturating_sub(since - 1) };
         let waited = self.waited.load(Ordering::Relaxed) + present;
-        let earned = self.bytes.load(Ordering::Relaxed) * 1000 / BYTES_PER_SECOND;
-        if since > 0 && waited > wait_ms.saturating_add(earned) { Err(TooSlow) } else { Ok(LOOK) }
+        let most = patience(wait_ms, self.bytes.load(Ordering::Relaxed));
+        if since > 0 && Duration::from_millis(waited) > most { Err(TooSlow) } else { Ok(LOOK) }
     }
 }
 

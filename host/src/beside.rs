@@ -97,7 +97,7 @@ impl Visit {
     async fn held(&self, body: Incoming, budget: &Budget) -> Result<Held, Refusal> {
         let limits = &self.generation.config.limits;
         inside::refused_early(&self.headers, limits.request_body_bytes)?;
-        budget.read(body, limits.request_body_bytes, limits.request()).await
+        budget.read(body, limits).await
     }
 }
 

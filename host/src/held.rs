@@ -1,13 +1,15 @@
 //! Bodies that the host holds in memory, all together within a budget.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http_body::Body;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::arrival;
+use crate::config::Limits;
 use crate::error::Refusal;
 
 /// The budget is kept in pieces of this size, and taken as a body comes.
@@ -57,11 +59,18 @@ impl Budget {
         Ok(())
     }
 
-    /// Reads a body to its end.
-    pub async fn read(&self, mut body: Incoming, most: u64, within: Duration) -> Result<Held, Refusal> {
+    /// Reads a body to its end. The client is waited for as long as anywhere else (`arrival.rs`).
+    pub async fn read<B: Body<Data = Bytes> + Unpin>(&self, mut body: B, limits: &Limits) -> Result<Held, Refusal> {
+        let most = limits.request_body_bytes;
         let read = async {
             let (mut bytes, mut share) = (Vec::new(), Share::default());
-            while let Some(frame) = body.frame().await {
+            let mut waited = Duration::ZERO;
+            loop {
+                let left = arrival::patience(limits.body_ms, bytes.len() as u64).saturating_sub(waited);
+                let began = Instant::now();
+                let frame = tokio::time::timeout(left, body.frame()).await.map_err(|_| Refusal::SlowBody)?;
+                waited += began.elapsed();
+                let Some(frame) = frame else { break };
                 let frame = frame.map_err(|_| Refusal::CutOff)?;
                 let Some(piece) = frame.data_ref() else { continue };
                 if (bytes.len() + piece.len()) as u64 > most {
@@ -72,13 +81,24 @@ impl Budget {
             }
             Ok(Held { bytes: bytes.into(), share })
         };
-        tokio::time::timeout(within, read).await.unwrap_or(Err(Refusal::Timeout))
+        tokio::time::timeout(limits.request(), read).await.unwrap_or(Err(Refusal::Timeout))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let budget = Budget::new(PIECE as u64);
+        let limits = Limits { body_ms: 50, ..Limits::default() };
+        let never = futures::stream::pending::<Result<http_body::Frame<Bytes>, std::io::Error>>();
+        let read = budget.read(http_body_util::StreamBody::new(never), &limits).await;
+        assert!(matches!(read, Err(Refusal::SlowBody)));
+        let whole = http_body_util::Full::new(Bytes::from_static(b"whole"));
+        assert!(budget.read(whole, &limits).await.is_ok_and(|held| held.bytes == "whole"));
+    }
 
     #[tokio::test]
     async fn a_budget_is_kept_and_given_back() {
