@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Refusal;
+use crate::request::RequestBody;
 
 /// The budget is kept in pieces of this size, and taken as a body comes.
 const PIECE: usize = 64 * 1024;
@@ -58,7 +58,7 @@ impl Budget {
     }
 
     /// Reads a body to its end.
-    pub async fn read(&self, mut body: Incoming, most: u64, within: Duration) -> Result<Held, Refusal> {
+    pub async fn read(&self, mut body: impl RequestBody + Unpin, most: u64, within: Duration) -> Result<Held, Refusal> {
         let read = async {
             let (mut bytes, mut share) = (Vec::new(), Share::default());
             while let Some(frame) = body.frame().await {
