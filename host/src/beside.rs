@@ -5,7 +5,7 @@
 //! Whether a request needs any of it is seen at its head ([`Beside::concerns`]); all others pass untouched.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -98,7 +98,13 @@ impl Visit {
     async fn held(&self, body: Drained, budget: &Budget) -> Result<Held, Refusal> {
         let limits = &self.generation.config.limits;
         inside::refused_early(&self.headers, limits.request_body_bytes)?;
-        budget.read(body, limits.request_body_bytes, limits.request()).await
+        let wait = Duration::from_millis(limits.body_ms);
+        let read = budget.read(body, limits.request_body_bytes, limits.request(), wait).await;
+        read.inspect_err(|refusal| {
+            if matches!(refusal, Refusal::SlowBody) {
+                self.desk.registry.metrics.limits.add(&["", "body_ms"], 1);
+            }
+        })
     }
 }
 

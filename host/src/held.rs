@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
+use crate::arrival::BYTES_PER_SECOND;
 use crate::error::Refusal;
 use crate::request::RequestBody;
 
@@ -57,11 +59,21 @@ impl Budget {
         Ok(())
     }
 
-    /// Reads a body to its end.
-    pub async fn read(&self, mut body: impl RequestBody + Unpin, most: u64, within: Duration) -> Result<Held, Refusal> {
+    /// Reads a body to its end, from a client that is not too slow.
+    pub async fn read(
+        &self,
+        mut body: impl RequestBody + Unpin,
+        most: u64,
+        within: Duration,
+        wait: Duration,
+    ) -> Result<Held, Refusal> {
+        let began = Instant::now();
         let read = async {
             let (mut bytes, mut share) = (Vec::new(), Share::default());
-            while let Some(frame) = body.frame().await {
+            loop {
+                let earned = Duration::from_millis(bytes.len() as u64 * 1000 / BYTES_PER_SECOND);
+                let frame = tokio::time::timeout_at(began + wait + earned, body.frame()).await;
+                let Some(frame) = frame.map_err(|_| Refusal::SlowBody)? else { break };
                 let frame = frame.map_err(|_| Refusal::CutOff)?;
                 let Some(piece) = frame.data_ref() else { continue };
                 if (bytes.len() + piece.len()) as u64 > most {
@@ -78,6 +90,11 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http_body::Frame;
+    use http_body_util::{Full, StreamBody};
+
     use super::*;
 
     #[tokio::test]
@@ -89,5 +106,17 @@ mod tests {
         assert!(matches!(budget.extend(&mut other, PIECE + 1).await, Err(Refusal::Busy)));
         drop(one);
         assert!(budget.extend(&mut other, PIECE + 1).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn bodies_that_are_too_large_or_do_not_come_are_refused() {
+        let (budget, day) = (Budget::new(1), Duration::from_secs(86_400));
+        let silent = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        let read = budget.read(silent, 10, day, Duration::from_millis(10)).await;
+        assert!(matches!(read, Err(Refusal::SlowBody)));
+        let read = budget.read(Full::new(Bytes::from_static(b"too long")), 7, day, day).await;
+        assert!(matches!(read, Err(Refusal::TooLarge { limit: 7 })));
+        let read = budget.read(Full::new(Bytes::from_static(b"not")), 7, day, day).await;
+        assert!(read.is_ok_and(|held| held.bytes == "not"));
     }
 }
