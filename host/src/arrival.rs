@@ -14,7 +14,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::Sleep;
 
 /// Beyond the wait that everybody has, a body must come at this rate. The slowest mobile line is ten times as fast.
-const BYTES_PER_SECOND: u64 = 1000;
+pub const BYTES_PER_SECOND: u64 = 1000;
 /// A body that is still coming is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
 

@@ -23,6 +23,7 @@ use crate::held::{Budget, Held};
 use crate::inside::{self, Admitted, Brought};
 use crate::jobs::{self, Jobs};
 use crate::lane::Lanes;
+use crate::leftover::Drained;
 use crate::registry::{Generation, Registry};
 use crate::request::{self, Answer, Desk, Whose};
 use crate::server::Stop;
@@ -94,10 +95,14 @@ impl Visit {
     }
 
     /// The whole body.
-    async fn held(&self, body: Incoming, budget: &Budget) -> Result<Held, Refusal> {
+    async fn held(&self, body: Drained, budget: &Budget) -> Result<Held, Refusal> {
         let limits = &self.generation.config.limits;
         inside::refused_early(&self.headers, limits.request_body_bytes)?;
-        budget.read(body, limits).await
+        budget.read(body, limits).await.inspect_err(|refusal| {
+            if matches!(refusal, Refusal::SlowBody) {
+                self.desk.registry.metrics.limits.add(&["", "body_ms"], 1);
+            }
+        })
     }
 }
 
@@ -160,7 +165,8 @@ impl Beside {
     ) -> Response<Answer> {
         let id = request::request_id(request.headers());
         let mut access = Access::new(&desk, &generation, Instant::now(), &request, &client, &id);
-        let (parts, body) = request.into_parts();
+        // Whoever is refused before its body is read reads why.
+        let (parts, body) = Drained::of(request, &desk.tasks).into_parts();
         let visit =
             Visit { desk, client, generation, id, method: parts.method, path: parts.uri, headers: parts.headers };
         let done = match jobs::covers(visit.path.path()) {
@@ -188,7 +194,7 @@ impl Beside {
         }
     }
 
-    async fn work(&self, visit: &Visit, body: Incoming) -> Result<Done, Refused> {
+    async fn work(&self, visit: &Visit, body: Drained) -> Result<Done, Refused> {
         let wanted = Wanted::of(&visit.generation.config, visit);
         if wanted.many && visit.method != Method::POST {
             return Err(Refusal::Method { allow: "POST, OPTIONS" }.into());

@@ -118,11 +118,12 @@ fn links_lead_somewhere() {
 /// Metrics are called what the host calls them.
 #[test]
 fn metrics_are_those_that_the_host_tells() {
-    let folder = tree::root().join("host/src");
+    let mut folders = vec![tree::root().join("host/src")];
     let mut sources = String::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|kind| kind == "rs") {
+    while let Some(path) = folders.pop() {
+        if path.is_dir() {
+            folders.extend(fs::read_dir(path).expect("a folder").map(|entry| entry.expect("an entry").path()));
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
             sources.push_str(&tree::read(&path).expect("a source"));
         }
     }

@@ -124,11 +124,13 @@ pub struct Jobs {
     /// Where webhooks wait.
     background: tokio::runtime::Handle,
     ended: Counters,
+    told: Counters,
 }
 
 impl Collect for Jobs {
     fn collect(&self, page: &mut Page) {
         self.ended.collect(page);
+        self.told.collect(page);
         let book = self.book();
         page.family("hybrid_jobs", "gauge", "Jobs that have not ended.");
         page.sample("hybrid_jobs", &[("state", "queued")], book.queued() as f64);
@@ -154,6 +156,7 @@ impl Jobs {
             webhooks: OnceLock::new(),
             background: tokio::runtime::Handle::current(),
             ended: Counters::new("hybrid_jobs_ended_total", "Jobs by how they ended.", &["state"]),
+            told: Counters::new("hybrid_job_webhooks_total", "Tries to tell of a job's end.", &["outcome"]),
         });
         // Scrapes do not keep a server's jobs alive when it has ended.
         registry.metrics.add(Arc::new(Told(Arc::downgrade(&jobs))));

@@ -215,6 +215,7 @@ impl Jobs {
             (Some(sender), Some(secret)) => sender.send(secret, &target.url, id, body).await,
             _ => Err(anyhow::anyhow!("no secret is set up")),
         };
+        self.told.add(&[if sent.is_ok() { "taken" } else { "not taken" }], 1);
         let attempts = target.attempts + 1;
         let last = attempts >= config.jobs.webhook_attempts;
         if let Err(error) = &sent {

@@ -64,6 +64,17 @@ impl Platform {
         answer.headers["location"].to_str().expect("text").to_owned()
     }
 
+    /// Waits for a line of the metrics.
+    pub async fn until_counted(&self, line: &str) {
+        for _ in 0..1000 {
+            if self.house.ask("GET", "/metrics", "").await.text().lines().any(|known| known == line) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("`{line}` is not among the metrics");
+    }
+
     pub async fn ended(&self, job: &str, headers: &[(&str, &str)]) -> Value {
         ended(async || self.house.request("GET", job, headers, "").await).await
     }
@@ -250,8 +261,7 @@ async fn a_job_is_its_makers_alone_and_ends_with_the_key() {
     keys::revoke(stores, &record.id).await.expect("revoked");
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(platform.house.request("GET", &waits, &mine, "").await.status, StatusCode::UNAUTHORIZED);
-    until("it was worked on", || true).await;
-    tokio::time::sleep(Duration::from_millis(2000)).await;
+    platform.until_counted("hybrid_jobs_ended_total{state=\"failed\"} 1").await;
     assert_eq!(platform.standin.requests_for("fault/slow-1").len(), 0);
     // No key is in the file.
     let bytes = std::fs::read(platform.state.path().join("jobs.redb")).expect("the file");
@@ -296,8 +306,8 @@ async fn too_many_jobs_are_refused_with_a_time_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_outlast_the_host_and_go_when_their_time_is_over() {
-    let platform = Platform::new("[jobs]\nrunning = 1\nkeep_s = 4").await;
+async fn jobs_outlast_the_host() {
+    let platform = Platform::new("[jobs]\nrunning = 1").await;
     let done = platform.later("/embedding", &[], &embed("a", "sentence-transformers/all-MiniLM-L6-v2")).await;
     let result = platform.ended(&done, &[]).await;
     let cancelled = platform.later("/embedding", &[], &embed("b", "fault/hang-job")).await;
@@ -311,9 +321,16 @@ async fn jobs_outlast_the_host_and_go_when_their_time_is_over() {
     assert_eq!(platform.ended(&waits, &[]).await["state"], "succeeded");
     // It ran to its end before the host did, and not twice.
     assert_eq!(platform.standin.requests_for("fault/slow-300-embed").len(), 1);
-    for _ in 0..500 {
-        if platform.house.get(&waits).await.status == StatusCode::NOT_FOUND {
-            assert_eq!(platform.house.get(&format!("{done}/result")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_go_when_their_time_is_over() {
+    let platform = Platform::new("[jobs]\nkeep_s = 5").await;
+    let place = platform.later("/embedding", &[], &embed("a", "sentence-transformers/all-MiniLM-L6-v2")).await;
+    assert_eq!(platform.ended(&place, &[]).await["state"], "succeeded");
+    for _ in 0..1500 {
+        if platform.house.get(&place).await.status == StatusCode::NOT_FOUND {
+            assert_eq!(platform.house.get(&format!("{place}/result")).await.status, StatusCode::NOT_FOUND);
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -168,8 +168,8 @@ fn bad() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("a function of megabytes", around(&format!("(func {})", "nop ".repeat(2_200_000))), "shape"),
         ("modules in modules", nested(40), "shape"),
         (
-            "a thousand instances",
-            component(&format!("(component (core module $m) {})", "(core instance (instantiate $m))".repeat(1100))),
+            "two thousand instances",
+            component(&format!("(component (core module $m) {})", "(core instance (instantiate $m))".repeat(2100))),
             "shape",
         ),
         ("code that does not type", invalid("(func (result i32) i64.const 0)"), "compile"),

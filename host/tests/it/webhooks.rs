@@ -86,8 +86,7 @@ async fn the_end_is_told_signed_and_again_until_it_is_taken() {
         assert_eq!((&told["type"], &told["data"]), (&json!("job.succeeded"), &job));
         assert_eq!(format!("/jobs/{id}"), place);
     }
-    // It was taken.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    platform.until_counted("hybrid_job_webhooks_total{outcome=\"taken\"} 1").await;
     assert_eq!(calls.lock().expect("nobody panics").len(), 3);
 }
 
@@ -119,7 +118,7 @@ async fn webhooks_lead_nowhere_inside() {
     let named = url.replace("127.0.0.1", "localhost");
     let place = platform.later("/embedding", &[("x-webhook-url", &named)], &body).await;
     platform.ended(&place, &[]).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    platform.until_counted("hybrid_job_webhooks_total{outcome=\"not taken\"} 2").await;
     assert!(calls.lock().expect("nobody panics").is_empty());
     // Without a secret there is nothing to sign with.
     let house = House::of(&built(), "").await;
