@@ -275,6 +275,7 @@ struct Head {
     components: String,
 }
 
+#[expect(clippy::too_many_arguments, reason = "one caller; they are what a beginning request is made of")]
 async fn admit_and_start<B: RequestBody>(
     desk: &Arc<Desk>,
     generation: &Arc<Generation>,
