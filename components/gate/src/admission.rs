@@ -26,10 +26,10 @@ pub(crate) fn ticket(headers: &Fields, secret: Option<&str>) -> Option<Ticket> {
     if !headers.has(ADMISSION) {
         return None;
     }
-    read(headers.get(ADMISSION), headers.get(ADMITTED_AS), secret)
+    read(&headers.get(ADMISSION), headers.get(ADMITTED_AS), secret)
 }
 
-fn read(shown: Vec<Vec<u8>>, callers: Vec<Vec<u8>>, secret: &str) -> Option<Ticket> {
+fn read(shown: &[Vec<u8>], callers: Vec<Vec<u8>>, secret: &str) -> Option<Ticket> {
     // A client may send what it likes, and does not know the secret: 128 random bits, which nobody guesses by time.
     if shown.len() != 1 || shown[0] != secret.as_bytes() {
         return None;
@@ -45,8 +45,8 @@ mod tests {
     use super::*;
 
     fn ticket_of(shown: &[&str], callers: &[&str]) -> Option<Ticket> {
-        let values = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect();
-        read(values(shown), values(callers), "secret")
+        let values = |texts: &[&str]| -> Vec<_> { texts.iter().map(|text| text.as_bytes().to_vec()).collect() };
+        read(&values(shown), values(callers), "secret")
     }
 
     #[test]
