@@ -210,7 +210,9 @@ impl Swaps {
         let (reply, answer) = oneshot::channel();
         let mut waiting = self.0.0.waiting.lock().expect("nobody panics holding it");
         let jobs = &mut waiting.jobs;
-        if let Change::Put { name, .. } | Change::Remove { name, .. } = &change {
+        let (_, door) = change.described();
+        // What the folder tells may be this host's own writing of an earlier version: it takes nobody's turn.
+        if let (Change::Put { name, .. } | Change::Remove { name, .. }, true) = (&change, door != Door::Folder) {
             let older = jobs.iter().position(
                 |job| matches!(&job.change, Change::Put { name: other, .. } | Change::Remove { name: other, .. } if other == name),
             );
@@ -237,7 +239,9 @@ impl Queue {
     /// Whether something newer waits that makes a change of this component pointless.
     fn has_newer(&self, name: &str) -> bool {
         let waiting = self.waiting.lock().expect("nobody panics holding it");
-        waiting.jobs.iter().any(|job| matches!(&job.change, Change::Put { name: other, .. } if other == name))
+        waiting.jobs.iter().any(
+            |job| matches!(&job.change, Change::Put { name: other, door, .. } if other == name && *door != Door::Folder),
+        )
     }
 }
 
@@ -386,6 +390,10 @@ impl Pipeline {
         if let Some(same) = current.member(name).filter(|loaded| loaded.sha256 == sha256) {
             self.held.remove(name);
             return Ok(outcome(name, "unchanged", Some(same), before));
+        }
+        // Another change may have written the file since it was read.
+        if door == Door::Folder && self.is_out_of_date(name, &sha256) {
+            return Ok(outcome(name, "unchanged", current.member(name), before));
         }
         let key = (name.to_owned(), sha256);
         if let Some(refused) = self.refused.get(&key) {
@@ -723,6 +731,12 @@ impl Pipeline {
     }
 
     /// So that the next start finds what serves now.
+    /// Whether the folder has other bytes by now.
+    fn is_out_of_date(&self, name: &str, sha256: &str) -> bool {
+        let Some(folder) = &self.folder else { return false };
+        std::fs::read(file(folder, name)).is_ok_and(|bytes| component::sha256(&bytes) != sha256)
+    }
+
     fn keep_in_folder(&self, name: &str, bytes: &[u8], signature: Option<&str>, notes: &mut Vec<String>) {
         let Some(folder) = &self.folder else { return };
         let target = file(folder, name);

@@ -110,6 +110,22 @@ async fn the_newest_of_several_waiting_versions_wins() {
 }
 
 #[tokio::test]
+async fn versions_in_a_row_are_not_overtaken_by_their_own_files() {
+    let (folder, house) = house_of_one("[limits]\ndraining_versions = 64\n").await;
+    house.watch(folder.path());
+    let mut last = String::new();
+    for number in 40..80 {
+        let answer = house.ask("PUT", "/components/one", other_version(number)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        last = answer.json()["version"].as_str().expect("a version").to_owned();
+        assert_eq!(house.version().await, last);
+    }
+    // Whoever watches the folder has seen all of it by then.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(house.version().await, last);
+}
+
+#[tokio::test]
 async fn a_canary_gets_its_share_and_keeps_its_clients() {
     let (_folder, house) = house_of_one("").await;
     let current = house.version().await;

@@ -69,6 +69,7 @@ async fn measure(folder: &Path, swaps: usize) -> anyhow::Result<()> {
     let ourselves = std::env::current_exe()?;
     let standin = Server::start("stand-in", &ourselves, &["standin"], &[])?;
     let house = Arc::new(House::start(folder, &standin.address)?);
+    house.admin_answers().await?;
     house.swap(0).await?;
 
     println!("time from a file in place to the first answer by its version, milliseconds");
@@ -148,6 +149,16 @@ impl House {
         Ok(Self { server, admin, components, original, client })
     }
 
+    /// Waits for the admin address, which the host opens after the one that serves.
+    async fn admin_answers(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while tokio::net::TcpStream::connect(&self.admin).await.is_err() {
+            ensure!(began.elapsed() < Duration::from_secs(10), "nobody listens on the admin address, {}", self.admin);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
     /// The bytes of a version.
     fn version(&self, number: usize) -> Vec<u8> {
         let mut bytes = self.original.clone();
@@ -182,7 +193,7 @@ impl House {
         let body = body.collect().await.context("a broken answer")?.to_bytes();
         let text = String::from_utf8_lossy(&body);
         ensure!(parts.status == StatusCode::OK, "{}: {text}", parts.status);
-        ensure!(!text.contains("\"error\"") && text.contains("Paris"), "not the whole answer: {text}");
+        ensure!(!text.contains("\"error\"") && text.contains("France"), "not the whole answer: {text}");
         let named = parts.headers.get("x-components").and_then(|named| named.to_str().ok()).unwrap_or_default();
         let mut versions = named.split(',').filter(|label| label.starts_with(&format!("{NAME}@")));
         let version = versions.next().with_context(|| format!("no {NAME} in `{named}`"))?.to_owned();
