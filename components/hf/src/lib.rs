@@ -12,7 +12,6 @@ mod http;
 mod incoming;
 mod json;
 mod mapping;
-mod next;
 mod queue;
 mod reply;
 mod request;
@@ -38,6 +37,8 @@ mod bindings {
     });
     export!(HuggingFace);
 }
+
+hybrid_guest::onward!();
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -192,7 +193,7 @@ fn chat_request(upstream: &Upstream, input: &Conversation, stream: bool) -> Resu
 impl Guest for HuggingFace {
     async fn speak(model: String, input: SpeechInput, within: Budget) -> Result<Sound, Error> {
         if is_local(&model) {
-            return next::speak(model, input, within).await;
+            return onward::speak(model, input, within).await;
         }
         let caller = Caller::new(Task::Speak, model, &within).find(false).await?;
         let voice = caller.config.table.voice(&caller.model, input.speaker_id);
@@ -207,7 +208,7 @@ impl Guest for HuggingFace {
 
     async fn transcribe(model: String, input: Recording, within: Budget) -> Result<Transcript, Error> {
         if is_local(&model) {
-            return next::transcribe(model, input, within).await;
+            return onward::transcribe(model, input, within).await;
         }
         let caller = Caller::new(Task::Transcribe, model, &within).find(false).await?;
         let kind = input.audio.content_type.clone();
@@ -236,7 +237,7 @@ impl Guest for HuggingFace {
 
     async fn draw(model: String, prompt: PicturePrompt, within: Budget) -> Result<Picture, Error> {
         if is_local(&model) {
-            return next::draw(model, prompt, within).await;
+            return onward::draw(model, prompt, within).await;
         }
         let caller = Caller::new(Task::Draw, model, &within).find(false).await?;
         let request = |upstream: &Upstream| match upstream.wire {
@@ -249,7 +250,7 @@ impl Guest for HuggingFace {
 
     async fn edit(model: String, input: EditInput, within: Budget) -> Result<Picture, Error> {
         if is_local(&model) {
-            return next::edit(model, input, within).await;
+            return onward::edit(model, input, within).await;
         }
         let caller = Caller::new(Task::Edit, model, &within).find(input.mask.is_some()).await?;
         let kind = input.image.content_type.clone();
@@ -269,7 +270,7 @@ impl Guest for HuggingFace {
 
     async fn chat(model: String, input: Conversation, within: Budget) -> Result<ChatAnswer, Error> {
         if is_local(&model) {
-            return next::chat(model, input, within).await;
+            return onward::chat(model, input, within).await;
         }
         let caller = Caller::new(Task::Chat, model, &within).find(false).await?;
         let request = |upstream: &Upstream| chat_request(upstream, &input, false);
@@ -283,7 +284,7 @@ impl Guest for HuggingFace {
 
     async fn chat_stream(model: String, input: Conversation, within: Budget) -> Result<ChatTokens, Error> {
         if is_local(&model) {
-            return next::chat_stream(model, input, within).await;
+            return onward::chat_stream(model, input, within).await;
         }
         let mut caller = Caller::new(Task::Chat, model, &within);
         let deadline = caller.patience.deadline;
@@ -305,7 +306,7 @@ impl Guest for HuggingFace {
 
     async fn embed(model: String, texts: Vec<String>, within: Budget) -> Result<Vectors, Error> {
         if is_local(&model) {
-            return next::embed(model, texts, within).await;
+            return onward::embed(model, texts, within).await;
         }
         let caller = Caller::new(Task::Embed, model, &within).find(false).await?;
         let batch = caller.config.table.number(&caller.model, "batch");
