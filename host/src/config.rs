@@ -136,6 +136,8 @@ pub struct Grant {
     pub credentials: Vec<Credential>,
     /// Stores that it may open.
     pub stores: Vec<String>,
+    /// Headers of a request that end here: who comes next in a chain does not get them.
+    pub withholds: Arc<[http::HeaderName]>,
 }
 
 /// Where a component may send HTTP.
@@ -435,6 +437,7 @@ struct ComponentText {
     smoke: Option<SmokeText>,
     limits: LimitsText,
     stores: Option<Vec<String>>,
+    withholds: Option<Vec<String>>,
     /// It may call the endpoints of the model table, with their secrets added, and fetch from its hosts of results.
     models: Option<bool>,
 }
@@ -750,6 +753,7 @@ impl ComponentText {
             credential: self.credential.or(before.credential),
             smoke: self.smoke.or(before.smoke),
             stores: self.stores.or(before.stores),
+            withholds: self.withholds.or(before.withholds),
             models: self.models.or(before.models),
             limits: self.limits,
         }
@@ -793,7 +797,11 @@ impl ComponentText {
             results.clone_from(&models.results);
         }
         let outbound = if to.is_empty() { Outbound::Nowhere } else { Outbound::To(to) };
-        Ok(Grant { outbound, results, credentials, stores: self.stores.unwrap_or_default() })
+        let withholds = self.withholds.unwrap_or_default();
+        let name =
+            |name: &String| name.parse().with_context(|| format!("`withholds` names `{name}`, which is no header"));
+        let withholds = withholds.iter().map(name).collect::<Result<_>>()?;
+        Ok(Grant { outbound, results, credentials, stores: self.stores.unwrap_or_default(), withholds })
     }
 }
 

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use http::{HeaderMap, HeaderName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime::Engine;
 use wasmtime::component::{
     Accessor, ComponentExportIndex, ComponentType, Func, InstancePre, Lift, Linker, LinkerInstance, Lower, Resource,
+    Val,
 };
 use wasmtime_wasi_http::p3::bindings::http::client::HostWithStore;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::{Request, Response};
-use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
+use wasmtime_wasi_http::{FieldMap, WasiHttp, WasiHttpView as _};
 
 use crate::component::{Function, Interface, Loaded};
 use crate::config::{Config, Outbound};
@@ -22,6 +24,7 @@ use crate::limits::{Hit, Kind};
 use crate::outbound::Sender;
 use crate::store::State;
 
+const HTTP_HANDLER: &str = "wasi:http/handler@0.3.0";
 const HTTP_CLIENT: &str = "wasi:http/client@0.3.0";
 const CONFIG_STORE: &str = "wasi:config/store@0.2.0-draft-2024-09-27";
 
@@ -113,7 +116,10 @@ impl<'a> Wiring<'a> {
         for import in &loaded.imports {
             let is_link = loaded.exports.iter().any(|export| compatible(&export.name) == compatible(&import.name));
             match self.provider(index, &import.name) {
-                Some(provider) => self.bridge(&mut linker, import, provider)?,
+                Some(provider) => {
+                    let withholds = config.grants.get(&loaded.name).map(|grant| Arc::clone(&grant.withholds));
+                    self.bridge(&mut linker, import, provider, withholds.filter(|names| !names.is_empty()))?;
+                }
                 None if compatible(&import.name) == compatible(HTTP_CLIENT) => {
                     let grant = config.grants.get(&loaded.name).filter(|g| !matches!(g.outbound, Outbound::Nowhere));
                     let Some(grant) = grant else {
@@ -158,13 +164,20 @@ impl<'a> Wiring<'a> {
     }
 
     /// Every function of `import` becomes a call into the provider's export of the same name.
-    fn bridge(&self, linker: &mut Linker<State>, import: &Interface, provider: usize) -> Result<()> {
+    fn bridge(
+        &self,
+        linker: &mut Linker<State>,
+        import: &Interface,
+        provider: usize,
+        withholds: Option<Arc<[HeaderName]>>,
+    ) -> Result<()> {
+        let withholds = withholds.filter(|_| compatible(&import.name) == compatible(HTTP_HANDLER));
         let mut instance = linker.instance(&import.name)?;
         for function in &import.functions {
             self.fits(import, function, provider)?;
             let target =
                 self.target(provider, &import.name, &function.name).context("a function that fits is there")?;
-            define(&mut instance, &function.name, target)?;
+            define(&mut instance, &function.name, target, withholds.clone())?;
         }
         Ok(())
     }
@@ -201,11 +214,25 @@ impl<'a> Wiring<'a> {
     }
 }
 
-fn define(instance: &mut LinkerInstance<'_, State>, name: &str, target: Target) -> Result<()> {
+fn define(
+    instance: &mut LinkerInstance<'_, State>,
+    name: &str,
+    target: Target,
+    withholds: Option<Arc<[HeaderName]>>,
+) -> Result<()> {
     instance.func_new_concurrent(name, move |accessor, _, params, results| {
+        let withholds = withholds.clone();
         Box::pin(async move {
             let (function, limit) = live(accessor, target).await?;
             let began = Instant::now();
+            let less;
+            let params = match &withholds {
+                Some(names) => {
+                    less = without(accessor, params, names)?;
+                    &less
+                }
+                None => params,
+            };
             let call = function.call_concurrent(accessor, params, results);
             within(accessor, limit, target.member, call).await?;
             accessor.with(|mut access| access.data_mut().note_call(target.member, began.elapsed()));
@@ -213,6 +240,32 @@ fn define(instance: &mut LinkerInstance<'_, State>, name: &str, target: Target) 
         })
     })?;
     Ok(())
+}
+
+/// The same parameters, with some headers taken off the requests among them.
+fn without(accessor: &Accessor<State>, params: &[Val], names: &[HeaderName]) -> wasmtime::Result<Vec<Val>> {
+    accessor.with(|mut access| {
+        let mut less = Vec::with_capacity(params.len());
+        for param in params {
+            let Val::Resource(request) = param else {
+                less.push(param.clone());
+                continue;
+            };
+            let request = request.try_into_resource::<Request>(&mut access)?;
+            let state = access.data_mut();
+            let headers = &mut state.table().get_mut(&request)?.headers;
+            if names.iter().any(|name| headers.contains_key(name)) {
+                let mut kept = HeaderMap::from(std::mem::take(headers));
+                for name in names {
+                    kept.remove(name);
+                }
+                let kept = FieldMap::new_immutable(state.http().hooks, kept);
+                state.table().get_mut(&request)?.headers = kept;
+            }
+            less.push(Val::Resource(request.try_into_resource_any(&mut access)?));
+        }
+        Ok(less)
+    })
 }
 
 /// Waits for a call as long as the called member may take.

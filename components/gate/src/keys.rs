@@ -3,7 +3,7 @@
 //! A store holds `keys/SHA-256-OF-THE-KEY` → its record, and `keys/made` once there has been one. A key is 192 random
 //! bits, so that its plain hash tells nobody anything.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -78,9 +78,15 @@ const MOST_KNOWN: usize = 256;
 /// Longer than any key of ours, and than a provider's that somebody sends by mistake.
 const MAX_KEY_BYTES: usize = 256;
 
-/// Whether keys are asked for.
+/// Whether keys are asked for. Once one has been made they are for good.
 pub(crate) fn are_made(store: &Store) -> Result<bool, Away> {
-    store.exists("keys/made")
+    thread_local! {
+        static MADE: Cell<bool> = const { Cell::new(false) };
+    }
+    if !MADE.get() {
+        MADE.set(store.exists("keys/made")?);
+    }
+    Ok(MADE.get())
 }
 
 /// Whose request it is, if that key may ask this.

@@ -60,8 +60,8 @@ const LOG_PARAMETERS: &str = "x-log-parameters";
 const LOG_USAGE: &str = "x-log-usage";
 /// Whose key a request came with, by name: for the front's log and counts.
 const LOG_KEY: &str = "x-log-key";
-/// What shows a key. It ends here: nobody behind the gate has use for it.
-const CREDENTIALS: [&str; 2] = ["authorization", "x-api-key"];
+/// What shows a key, or who asks for the front. It ends here: nobody behind the gate has use for it.
+const END_HERE: [&str; 4] = ["authorization", "x-api-key", admission::ADMISSION, admission::ADMITTED_AS];
 
 struct Gate;
 
@@ -70,6 +70,8 @@ struct Settings {
     rules: guard::Rules,
     /// Somebody in front of us gives ids, writes the log and takes the headers for it off the answer.
     front: bool,
+    /// Who links us takes off what ends here.
+    withheld: bool,
     /// By which that one is known where it asks for itself.
     admission_secret: Option<String>,
 }
@@ -80,13 +82,15 @@ fn settings() -> &'static Settings {
         origins: cors::Allowed::from_setting(settings::list("allowed_origins")),
         rules: guard::Rules::read(),
         front: settings::text("access_log").is_some_and(|log| log.trim() == "front"),
+        withheld: settings::list("withheld")
+            .is_some_and(|names| END_HERE.iter().all(|end| names.iter().any(|it| it == end))),
         admission_secret: settings::text("admission_secret"),
     })
 }
 
 impl Guest for Gate {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        let Settings { origins, rules, front, admission_secret } = settings();
+        let Settings { origins, rules, front, withheld, admission_secret } = settings();
         let headers = request.get_headers();
         let guarded = guard::needed(rules);
         let ticket = admission::ticket(&headers, admission_secret.as_deref());
@@ -136,8 +140,8 @@ impl Guest for Gate {
             added.push((admission::CALLER, guard::caller(guest.as_ref(), &headers)));
             return Ok(told(visit, id, 204, &added, None));
         }
-        let shows_key = guest.is_some() && CREDENTIALS.iter().any(|name| headers.has(name));
-        let as_it_is = known && !shows_key && ticket.is_none();
+        let ends_here = || ticket.is_some() || (guest.is_some() && END_HERE.iter().any(|name| headers.has(name)));
+        let as_it_is = known && (*withheld || !ends_here());
         let request = if as_it_is { request } else { renewed(request, &headers, &method, &id) };
         drop(headers);
         match next::handle(request).await {
@@ -257,13 +261,11 @@ fn first(headers: &Fields, name: &str) -> Option<String> {
 
 /// The same request with its id in the headers and without the client's key or the front's secret; they are not to be changed where they are.
 fn renewed(request: Request, headers: &Fields, method: &Method, id: &str) -> Request {
-    let fields = headers.clone();
+    let mut kept = headers.copy_all();
     // Some runtimes refuse requests that name the host twice: here and in the authority.
-    let _ = fields.delete("host");
-    for name in CREDENTIALS.into_iter().chain([admission::ADMISSION, admission::ADMITTED_AS]) {
-        let _ = fields.delete(name);
-    }
-    let _ = fields.set(REQUEST_ID, &[id.as_bytes().to_vec()]);
+    kept.retain(|(name, _)| !matches!(name.as_str(), "host" | REQUEST_ID) && !END_HERE.contains(&name.as_str()));
+    kept.push((REQUEST_ID.to_owned(), id.as_bytes().to_vec()));
+    let fields = fields(&kept);
     let (authority, scheme, target) = (request.get_authority(), request.get_scheme(), request.get_path_with_query());
     let (done, result) = wit_future::new(|| Ok(()));
     let (body, trailers) = Request::consume_body(request, result);
@@ -285,16 +287,18 @@ fn dressed(
     pays: Option<guard::Guest>,
     front: bool,
 ) -> (String, Response) {
-    let fields = response.get_headers().clone();
-    let mut parameters = String::new();
-    if !front && let Ok(values) = fields.get_and_delete(LOG_PARAMETERS) {
-        parameters = values.into_iter().next().and_then(|value| String::from_utf8(value).ok()).unwrap_or_default();
-    }
-    let told = usage(&fields, front);
-    for (name, value) in added {
-        let value = value.as_bytes().to_vec();
-        let _ = if *name == "vary" { fields.append(name, &value) } else { fields.set(name, &[value]) };
-    }
+    // In one go each way: every call of a function of the runtime's is dear.
+    let mut headers = response.get_headers().copy_all();
+    let mut take = |wanted: &str, stays: bool| {
+        let place = headers.iter().position(|(name, _)| name == wanted)?;
+        Some(if stays { headers[place].1.clone() } else { headers.swap_remove(place).1 })
+    };
+    let told = take(LOG_USAGE, front).and_then(|value| Usage::parse(&value));
+    let parameters = if front { None } else { take(LOG_PARAMETERS, false) };
+    let parameters = parameters.and_then(|value| String::from_utf8(value).ok()).unwrap_or_default();
+    headers.retain(|(name, _)| name == "vary" || added.iter().all(|(added, _)| added != name));
+    headers.extend(added.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())));
+    let fields = fields(&headers);
     let (done, result) = wit_future::new(|| Ok(()));
     let (body, mut trailers) = Response::consume_body(response, result);
     drop(done);
@@ -324,7 +328,12 @@ fn dressed(
     (parameters, response)
 }
 
-/// What the answer says that it cost; taken off where nobody in front does.
+/// Headers that were a message's before, or are ours, so that they are in order.
+fn fields(headers: &[(String, Vec<u8>)]) -> Fields {
+    Fields::from_list(headers).unwrap_or_else(|_| Fields::new())
+}
+
+/// What an answer's trailers say that it cost; taken off where nobody in front does.
 fn usage(fields: &Fields, front: bool) -> Option<Usage> {
     let values = if front { fields.get(LOG_USAGE) } else { fields.get_and_delete(LOG_USAGE).ok()? };
     Usage::parse(values.first()?)
@@ -332,7 +341,7 @@ fn usage(fields: &Fields, front: bool) -> Option<Usage> {
 
 fn answer(status: u16, headers: &[Header], body: Option<String>) -> Response {
     let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-    let fields = Fields::from_list(&headers).unwrap_or_else(|_| Fields::new());
+    let fields = fields(&headers);
     let (done, trailers) = wit_future::new(|| Ok(None));
     drop(done);
     let body = body.map(|body| {

@@ -7,7 +7,7 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use hybrid_ai::keys::{self, Wanted};
 
-use crate::house::{Answer, Folder, House, assert_uniform, root};
+use crate::house::{Answer, Folder, House, assert_uniform, probe, root};
 
 /// The built components; `cargo xtask test` builds them before.
 pub fn built() -> std::path::PathBuf {
@@ -54,6 +54,28 @@ async fn a_door_is_open_until_a_key_is_made_and_never_again() {
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     for headers in [&[("x-api-key", key.as_str())][..], &[]] {
         assert_eq!(ask(&house, "/llm", headers).await.status, StatusCode::UNAUTHORIZED);
+    }
+}
+
+/// By the host, and by the gate itself where the host does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_ends_at_the_gate() {
+    let folder = Folder::new();
+    folder.write("gate.wasm", std::fs::read(built().join("gate.wasm")).expect("the gate"));
+    folder.write("probe.wasm", std::fs::read(probe()).expect("the probe"));
+    for withholds in ["", "[components.gate]\nwithholds = []"] {
+        let text = format!("store = \"memory\"\n[chains]\n\"wasi:http/handler\" = [\"gate\", \"probe\"]\n{withholds}");
+        let house = House::of(folder.path(), &text).await;
+        let (key, _) = keys::create(house.registry.stores(), wanted("one", &[])).await.expect("a key");
+        let bearer = format!("Bearer {key}");
+        for header in [("authorization", bearer.as_str()), ("x-api-key", key.as_str())] {
+            let told = [header, ("x-admission", "guessed"), ("x-admitted-as", "key/1"), ("x-mine", "stays")];
+            let answer = ask(&house, "/headers", &told).await;
+            let seen = answer.text();
+            assert_eq!(answer.status, StatusCode::OK, "{seen}");
+            assert!(seen.contains("x-mine: stays") && seen.contains("x-request-id: "), "{seen}");
+            assert!(!seen.contains(&key) && !seen.contains("x-adm"), "{seen}");
+        }
     }
 }
 
