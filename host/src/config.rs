@@ -136,6 +136,8 @@ pub struct Grant {
     pub credentials: Vec<Credential>,
     /// Stores that it may open.
     pub stores: Vec<String>,
+    /// Its calls are worked on in stores of their own (`apart.rs`).
+    pub apart: bool,
 }
 
 /// Where a component may send HTTP.
@@ -437,6 +439,8 @@ struct ComponentText {
     stores: Option<Vec<String>>,
     /// It may call the endpoints of the model table, with their secrets added, and fetch from its hosts of results.
     models: Option<bool>,
+    /// Calls of it are worked on apart from the requests that make them, one for each core at once.
+    apart: Option<bool>,
 }
 
 /// Where a capability may be answered.
@@ -751,6 +755,7 @@ impl ComponentText {
             smoke: self.smoke.or(before.smoke),
             stores: self.stores.or(before.stores),
             models: self.models.or(before.models),
+            apart: self.apart.or(before.apart),
             limits: self.limits,
         }
     }
@@ -793,7 +798,11 @@ impl ComponentText {
             results.clone_from(&models.results);
         }
         let outbound = if to.is_empty() { Outbound::Nowhere } else { Outbound::To(to) };
-        Ok(Grant { outbound, results, credentials, stores: self.stores.unwrap_or_default() })
+        let apart = self.apart.unwrap_or_default();
+        if apart && !matches!(outbound, Outbound::Nowhere) {
+            bail!("`apart` is for components that compute: what one sends counts for the request that it works on");
+        }
+        Ok(Grant { outbound, results, credentials, stores: self.stores.unwrap_or_default(), apart })
     }
 }
 

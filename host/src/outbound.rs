@@ -523,6 +523,7 @@ mod tests {
                 hosts: vec![upstream],
             }],
             stores: Vec::new(),
+            apart: false,
         }
     }
 

@@ -3,13 +3,14 @@
 
 use crate::packed::{BLOCK, Matrix, Norm};
 
-/// Tokens are multiplied in groups of this size, so that a weight is read once for all of them.
-pub(crate) const GROUP: usize = 4;
+/// Rows of weights, and of activations, that are multiplied with one another at once: what the registers hold.
+const WEIGHTS: usize = 4;
+pub(crate) const GROUP: usize = 2;
 /// Numbers of 16 bits in a register, and of 32.
 const CHUNK: usize = 8;
 const LANES: usize = 4;
-/// Activations that stay in the nearer caches with the weights that pass by; weights are widened once for them.
-const TILE_VALUES: usize = 24 * 1024;
+/// Activations that stay in the nearer caches while weights pass by; weights are widened once for them.
+const TILE_VALUES: usize = 96 * 1024;
 /// This many products of 2047 and [`MOST`] stay within 31 bits, spread over [`LANES`].
 const SPAN: usize = 384;
 const MOST: f32 = 8191.0;
@@ -19,13 +20,13 @@ const ROUND: f32 = 12_582_912.0;
 
 /// Activations as integers, a scale for each row.
 ///
-/// Four rows lie woven into one another: eight numbers of the first, eight of the second and so on, then the next eight of
-/// each. So they are read from one address onwards. The number of rows is a multiple of [`GROUP`].
+/// The rows of a [`GROUP`] lie woven into one another: eight numbers of the first, eight of the second, then the next eight of
+/// each. So they are read from one address onwards. The number of rows is a multiple of it.
 #[derive(Default)]
 pub(crate) struct Quantised {
     values: Vec<i16>,
     scales: Vec<f32>,
-    /// Two rows of weights at a time.
+    /// So many rows of weights, woven likewise.
     widened: Vec<i16>,
 }
 
@@ -55,29 +56,27 @@ impl Quantised {
     }
 
     /// `output` gets a row of as many numbers as the matrix has rows, for each row of these but the filled-up ones. The
-    /// matrix has an even number of rows, each a multiple of 32 long.
+    /// matrix has a multiple of 4 rows, each a multiple of 32 long.
     pub(crate) fn multiply(&mut self, matrix: &Matrix<'_>, output: &mut [f32]) {
         let Quantised { values, scales, widened } = self;
         let (inputs, outputs) = (matrix.inputs, matrix.scales.len());
-        widened.resize(2 * inputs, 0);
+        widened.resize(WEIGHTS * inputs, 0);
         let tile = (TILE_VALUES / inputs).next_multiple_of(GROUP);
         let tiles = values.chunks(tile * inputs).zip(scales.chunks(tile));
         for ((values, scales), output) in tiles.zip(output.chunks_mut(tile * outputs)) {
-            let rows = matrix.high.chunks_exact(2 * inputs).zip(matrix.low.chunks_exact(inputs));
-            for (at, (high, low)) in rows.enumerate() {
-                widen(high, low, widened);
-                let (first, second) = widened.split_at(inputs);
-                let groups = values.chunks_exact(GROUP * inputs).zip(scales.chunks_exact(GROUP));
+            let rows = matrix.high.chunks_exact(WEIGHTS * inputs).zip(matrix.low.chunks_exact(WEIGHTS * inputs / 2));
+            let columns = matrix.scales.as_chunks::<WEIGHTS>().0.iter().zip(matrix.bias.as_chunks::<WEIGHTS>().0);
+            for (at, ((high, low), (scale, bias))) in rows.zip(columns).enumerate() {
+                let rows = high.chunks_exact(inputs).zip(low.chunks_exact(inputs / 2));
+                rows.enumerate().for_each(|(place, (high, low))| widen(high, low, widened, place));
+                let (scale, bias) = (Lanes::of(scale), Lanes::of(bias));
+                let groups = values.chunks_exact(GROUP * inputs).zip(scales.as_chunks::<GROUP>().0);
                 for (group, (values, own)) in groups.enumerate() {
-                    let sums = dots(first, second, values);
-                    for (half, sums) in sums.into_iter().enumerate() {
-                        let column = 2 * at + half;
-                        let (scale, bias) = (matrix.scales[column], matrix.bias[column]);
-                        for (token, (sum, own)) in sums.into_iter().zip(own).enumerate() {
-                            // Rows that only fill up the last group have no place in the output.
-                            if let Some(output) = output.get_mut((group * GROUP + token) * outputs + column) {
-                                *output = sum * (scale * own) + bias;
-                            }
+                    for (token, (sums, own)) in dots(widened, values).into_iter().zip(own).enumerate() {
+                        let place = (group * GROUP + token) * outputs + at * WEIGHTS;
+                        // Rows that only fill up the last group have no place in the output.
+                        if let Some(output) = output.get_mut(place..).and_then(<[f32]>::first_chunk_mut) {
+                            *output = sums.times(scale.times(Lanes::all(*own))).plus(bias).numbers();
                         }
                     }
                 }
@@ -86,49 +85,50 @@ impl Quantised {
     }
 }
 
-/// Weights of 12 bits from their upper 8 and lower 4.
+/// Weights of 12 bits from their upper 8 and lower 4, to the `place` of this row among those woven together.
 #[cfg(not(target_arch = "wasm32"))]
-fn widen(high: &[i8], low: &[u8], to: &mut [i16]) {
+fn widen(high: &[i8], low: &[u8], to: &mut [i16], place: usize) {
     let blocks = high.as_chunks::<BLOCK>().0.iter().zip(low.as_chunks::<{ BLOCK / 2 }>().0);
-    for ((high, low), to) in blocks.zip(to.as_chunks_mut::<BLOCK>().0) {
-        for at in 0..BLOCK / 2 {
-            to[at] = i16::from(high[at]) << 4 | i16::from(low[at] & 15);
-            to[at + BLOCK / 2] = i16::from(high[at + BLOCK / 2]) << 4 | i16::from(low[at] >> 4);
+    for ((high, low), to) in blocks.zip(to.as_chunks_mut::<{ WEIGHTS * BLOCK }>().0) {
+        let low = low.map(|low| low & 15).into_iter().chain(low.map(|low| low >> 4));
+        for (at, (high, low)) in high.iter().zip(low).enumerate() {
+            to[(at / CHUNK * WEIGHTS + place) * CHUNK + at % CHUNK] = i16::from(*high) << 4 | i16::from(low);
         }
     }
 }
 
 #[cfg(target_arch = "wasm32")]
 #[expect(unsafe_code, reason = "128 bits are loaded and stored by address")]
-fn widen(high: &[i8], low: &[u8], to: &mut [i16]) {
+fn widen(high: &[i8], low: &[u8], to: &mut [i16], place: usize) {
     use std::arch::wasm32::{i8x16_shuffle, i16x8_shl, i16x8_shr, u8x16_splat, v128, v128_and, v128_load, v128_store};
 
+    assert!(place < WEIGHTS);
     let upper = u8x16_splat(0xf0);
     let blocks = high.as_chunks::<BLOCK>().0.iter().zip(low.as_chunks::<{ BLOCK / 2 }>().0);
-    for ((high, low), to) in blocks.zip(to.as_chunks_mut::<BLOCK>().0) {
-        // SAFETY: a block is 32 bytes, 16 bytes and 64 bytes; a v128 may lie anywhere.
+    for ((high, low), to) in blocks.zip(to.as_chunks_mut::<{ WEIGHTS * BLOCK }>().0) {
+        // SAFETY: a block is 32 bytes and 16 bytes; of the rows that are woven together it has four v128 of each, and `place`
+        // is one of them. A v128 may lie anywhere.
         unsafe {
             let low = v128_load(low.as_ptr().cast());
             let halves = [v128_and(i16x8_shl(low, 4), upper), v128_and(low, upper)];
-            let (high, to) = (high.as_ptr().cast::<v128>(), to.as_mut_ptr().cast::<v128>());
+            let (high, to) = (high.as_ptr().cast::<v128>(), to.as_mut_ptr().cast::<v128>().add(place));
             for (at, low) in halves.into_iter().enumerate() {
                 let high = v128_load(high.add(at));
                 // Sixteen times the weight: its lower byte, then its upper.
                 let first = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(low, high);
                 let second = i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(low, high);
-                v128_store(to.add(2 * at), i16x8_shr(first, 4));
-                v128_store(to.add(2 * at + 1), i16x8_shr(second, 4));
+                v128_store(to.add(2 * at * WEIGHTS), i16x8_shr(first, 4));
+                v128_store(to.add((2 * at + 1) * WEIGHTS), i16x8_shr(second, 4));
             }
         }
     }
 }
 
-/// Two rows of weights, each times the four rows of activations of a group.
-fn dots(first: &[i16], second: &[i16], values: &[i16]) -> [[f32; GROUP]; 2] {
-    let mut all = [[Lanes::ZERO; GROUP]; 2];
-    let spans = first.chunks(SPAN).zip(second.chunks(SPAN)).zip(values.chunks(GROUP * SPAN));
-    for ((first, second), values) in spans {
-        for (all, sums) in all.as_flattened_mut().iter_mut().zip(span(first, second, values).as_flattened()) {
+/// Woven rows of weights, each times the rows of activations of a group.
+fn dots(weights: &[i16], values: &[i16]) -> [Lanes; GROUP] {
+    let mut all = [[Lanes::ZERO; WEIGHTS]; GROUP];
+    for (weights, values) in weights.chunks(WEIGHTS * SPAN).zip(values.chunks(GROUP * SPAN)) {
+        for (all, sums) in all.as_flattened_mut().iter_mut().zip(span(weights, values).as_flattened()) {
             *all = all.plus(*sums);
         }
     }
@@ -137,44 +137,45 @@ fn dots(first: &[i16], second: &[i16], values: &[i16]) -> [[f32; GROUP]; 2] {
 
 /// The products of one span, added up in [`LANES`] places.
 #[cfg(not(target_arch = "wasm32"))]
-fn span(first: &[i16], second: &[i16], values: &[i16]) -> [[Lanes; GROUP]; 2] {
-    [first, second].map(|weights| {
-        let mut sums = [[0_i32; LANES]; GROUP];
-        let woven = values.as_chunks::<{ GROUP * CHUNK }>().0;
-        for (weights, values) in weights.as_chunks::<CHUNK>().0.iter().zip(woven) {
-            for (sums, values) in sums.iter_mut().zip(values.as_chunks::<CHUNK>().0) {
+fn span(weights: &[i16], values: &[i16]) -> [[Lanes; WEIGHTS]; GROUP] {
+    let mut all = [[[0_i32; LANES]; WEIGHTS]; GROUP];
+    let steps = weights.as_chunks::<{ WEIGHTS * CHUNK }>().0.iter().zip(values.as_chunks::<{ GROUP * CHUNK }>().0);
+    for (weights, values) in steps {
+        for (sums, values) in all.iter_mut().zip(values.as_chunks::<CHUNK>().0) {
+            for (sums, weights) in sums.iter_mut().zip(weights.as_chunks::<CHUNK>().0) {
                 let pairs = weights.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0);
                 for (sum, (weights, values)) in sums.iter_mut().zip(pairs) {
                     *sum += i32::from(weights[0]) * i32::from(values[0]) + i32::from(weights[1]) * i32::from(values[1]);
                 }
             }
         }
-        sums.map(|sums| Lanes(sums.map(|sum| sum as f32)))
-    })
+    }
+    all.map(|sums| sums.map(|sums| Lanes(sums.map(|sum| sum as f32))))
 }
 
 #[cfg(target_arch = "wasm32")]
 #[expect(unsafe_code, reason = "128 bits are loaded by address")]
-fn span(first: &[i16], second: &[i16], values: &[i16]) -> [[Lanes; GROUP]; 2] {
+fn span(weights: &[i16], values: &[i16]) -> [[Lanes; WEIGHTS]; GROUP] {
     use std::arch::wasm32::{f32x4_convert_i32x4, i32x4_add, i32x4_dot_i16x8, i32x4_mul, i32x4_splat, v128, v128_load};
 
     // Measured under wasmtime 48: a host that interrupts by epochs has the sums put aside after every turn, so turns are long;
     // and its compiler does all loads up to a branch first, so a long turn would run out of registers but for `never`.
     const STEPS: usize = 4;
     let never = std::hint::black_box(usize::MAX);
-    let mut sums = [[i32x4_splat(0); GROUP]; 2];
-    let rows = first.as_chunks::<{ STEPS * CHUNK }>().0.iter().zip(second.as_chunks::<{ STEPS * CHUNK }>().0);
-    for ((first, second), values) in rows.zip(values.as_chunks::<{ STEPS * GROUP * CHUNK }>().0) {
+    let mut sums = [[i32x4_splat(0); WEIGHTS]; GROUP];
+    let turns = weights.as_chunks::<{ STEPS * WEIGHTS * CHUNK }>().0.iter();
+    for (weights, values) in turns.zip(values.as_chunks::<{ STEPS * GROUP * CHUNK }>().0) {
         for step in 0..STEPS {
-            // SAFETY: a step is eight weights of each row, which are one v128, and 32 values, which are four. All steps of a
-            // turn are within its chunks, and a v128 may lie anywhere.
+            // SAFETY: a step is eight weights of each row and eight values of each, which are one v128. All steps of a turn are
+            // within its chunks, and a v128 may lie anywhere.
             unsafe {
-                let weights = [first, second].map(|row| v128_load(row.as_ptr().cast::<v128>().add(step)));
+                let weights = weights.as_ptr().cast::<v128>().add(step * WEIGHTS);
                 let values = values.as_ptr().cast::<v128>().add(step * GROUP);
-                for token in 0..GROUP {
-                    let value = v128_load(values.add(token));
-                    for (sums, weights) in sums.iter_mut().zip(weights) {
-                        sums[token] = i32x4_add(sums[token], i32x4_dot_i16x8(weights, value));
+                let values: [v128; GROUP] = std::array::from_fn(|token| v128_load(values.add(token)));
+                for row in 0..WEIGHTS {
+                    let weights = v128_load(weights.add(row));
+                    for (sums, values) in sums.iter_mut().zip(values) {
+                        sums[row] = i32x4_add(sums[row], i32x4_dot_i16x8(weights, values));
                     }
                 }
             }
@@ -188,19 +189,19 @@ fn span(first: &[i16], second: &[i16], values: &[i16]) -> [[Lanes; GROUP]; 2] {
 
 /// The four lanes of each register added up: the first and the second, the third and the fourth, then both.
 #[cfg(target_arch = "wasm32")]
-fn across([a, b, c, d]: [Lanes; GROUP]) -> [f32; GROUP] {
+fn across([a, b, c, d]: [Lanes; WEIGHTS]) -> Lanes {
     use std::arch::wasm32::{f32x4_add, i32x4_shuffle};
 
     let pairs = |one: Lanes, other: Lanes| {
         f32x4_add(i32x4_shuffle::<0, 2, 4, 6>(one.0, other.0), i32x4_shuffle::<1, 3, 5, 7>(one.0, other.0))
     };
     let (ab, cd) = (pairs(a, b), pairs(c, d));
-    Lanes(f32x4_add(i32x4_shuffle::<0, 2, 4, 6>(ab, cd), i32x4_shuffle::<1, 3, 5, 7>(ab, cd))).numbers()
+    Lanes(f32x4_add(i32x4_shuffle::<0, 2, 4, 6>(ab, cd), i32x4_shuffle::<1, 3, 5, 7>(ab, cd)))
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn across(sums: [Lanes; GROUP]) -> [f32; GROUP] {
-    sums.map(|Lanes([a, b, c, d])| (a + b) + (c + d))
+fn across(sums: [Lanes; WEIGHTS]) -> Lanes {
+    Lanes(sums.map(|Lanes([a, b, c, d])| (a + b) + (c + d)))
 }
 
 /// Makes each row's mean 0 and variance 1, then the model's own.
@@ -410,7 +411,7 @@ mod tests {
         let mut random = Random(7);
         for _ in 0..60 {
             let (rows, inputs, outputs) =
-                (1 + random.below(70), BLOCK * (1 + random.below(48)), 2 * (1 + random.below(12)));
+                (1 + random.below(70), BLOCK * (1 + random.below(48)), 4 * (1 + random.below(6)));
             let size = 10_f32.powi(random.below(6) as i32 - 3);
             let input = random.numbers(rows * inputs, size);
             let weights: Vec<i16> = (0..outputs * inputs).map(|_| (random.number() * 4095.0) as i16).collect();
@@ -431,7 +432,7 @@ mod tests {
 
     #[test]
     fn the_largest_numbers_do_not_overflow() {
-        let found = multiplied(&[-1.0; 1536], &[-2047; 3072], &[1.0; 2], &[0.0; 2]);
+        let found = multiplied(&[-1.0; 1536], &[-2047; 4 * 1536], &[1.0; 4], &[0.0; 4]);
         assert!((found[0] - 2047.0 * 1536.0).abs() < 10.0, "{}", found[0]);
     }
 
