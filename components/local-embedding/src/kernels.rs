@@ -9,8 +9,6 @@ pub(crate) const GROUP: usize = 2;
 /// Numbers of 16 bits in a register, and of 32.
 const CHUNK: usize = 8;
 const LANES: usize = 4;
-/// Activations that stay in the nearer caches while weights pass by; weights are widened once for them.
-const TILE_VALUES: usize = 96 * 1024;
 /// This many products of 2047 and [`MOST`] stay within 31 bits, spread over [`LANES`].
 const SPAN: usize = 384;
 const MOST: f32 = 8191.0;
@@ -32,13 +30,13 @@ pub(crate) struct Quantised {
 
 impl Quantised {
     /// Takes rows of `width` numbers, a multiple of 8; rows that are missing to a whole group are zero.
-    pub(crate) fn set(&mut self, input: &[f32], width: usize) {
-        let rows = (input.len() / width).next_multiple_of(GROUP);
+    pub(crate) fn set<'a>(&mut self, input: impl ExactSizeIterator<Item = &'a [f32]>, width: usize) {
+        let rows = input.len().next_multiple_of(GROUP);
         self.values.clear();
         self.values.resize(rows * width, 0);
         self.scales.clear();
         self.scales.resize(rows, 0.0);
-        for (at, (row, scale)) in input.chunks_exact(width).zip(&mut self.scales).enumerate() {
+        for (at, (row, scale)) in input.zip(&mut self.scales).enumerate() {
             let most = largest(row);
             if most == 0.0 {
                 continue;
@@ -61,23 +59,19 @@ impl Quantised {
         let Quantised { values, scales, widened } = self;
         let (inputs, outputs) = (matrix.inputs, matrix.scales.len());
         widened.resize(WEIGHTS * inputs, 0);
-        let tile = (TILE_VALUES / inputs).next_multiple_of(GROUP);
-        let tiles = values.chunks(tile * inputs).zip(scales.chunks(tile));
-        for ((values, scales), output) in tiles.zip(output.chunks_mut(tile * outputs)) {
-            let rows = matrix.high.chunks_exact(WEIGHTS * inputs).zip(matrix.low.chunks_exact(WEIGHTS * inputs / 2));
-            let columns = matrix.scales.as_chunks::<WEIGHTS>().0.iter().zip(matrix.bias.as_chunks::<WEIGHTS>().0);
-            for (at, ((high, low), (scale, bias))) in rows.zip(columns).enumerate() {
-                let rows = high.chunks_exact(inputs).zip(low.chunks_exact(inputs / 2));
-                rows.enumerate().for_each(|(place, (high, low))| widen(high, low, widened, place));
-                let (scale, bias) = (Lanes::of(scale), Lanes::of(bias));
-                let groups = values.chunks_exact(GROUP * inputs).zip(scales.as_chunks::<GROUP>().0);
-                for (group, (values, own)) in groups.enumerate() {
-                    for (token, (sums, own)) in dots(widened, values).into_iter().zip(own).enumerate() {
-                        let place = (group * GROUP + token) * outputs + at * WEIGHTS;
-                        // Rows that only fill up the last group have no place in the output.
-                        if let Some(output) = output.get_mut(place..).and_then(<[f32]>::first_chunk_mut) {
-                            *output = sums.times(scale.times(Lanes::all(*own))).plus(bias).numbers();
-                        }
+        let rows = matrix.high.chunks_exact(WEIGHTS * inputs).zip(matrix.low.chunks_exact(WEIGHTS * inputs / 2));
+        let columns = matrix.scales.as_chunks::<WEIGHTS>().0.iter().zip(matrix.bias.as_chunks::<WEIGHTS>().0);
+        for (at, ((high, low), (scale, bias))) in rows.zip(columns).enumerate() {
+            let rows = high.chunks_exact(inputs).zip(low.chunks_exact(inputs / 2));
+            rows.enumerate().for_each(|(place, (high, low))| widen(high, low, widened, place));
+            let (scale, bias) = (Lanes::of(scale), Lanes::of(bias));
+            let groups = values.chunks_exact(GROUP * inputs).zip(scales.as_chunks::<GROUP>().0);
+            for (group, (values, own)) in groups.enumerate() {
+                for (token, (sums, own)) in dots(widened, values).into_iter().zip(own).enumerate() {
+                    let place = (group * GROUP + token) * outputs + at * WEIGHTS;
+                    // Rows that only fill up the last group have no place in the output.
+                    if let Some(output) = output.get_mut(place..).and_then(<[f32]>::first_chunk_mut) {
+                        *output = sums.times(scale.times(Lanes::all(*own))).plus(bias).numbers();
                     }
                 }
             }
@@ -138,53 +132,79 @@ fn dots(weights: &[i16], values: &[i16]) -> [Lanes; GROUP] {
 /// The products of one span, added up in [`LANES`] places.
 #[cfg(not(target_arch = "wasm32"))]
 fn span(weights: &[i16], values: &[i16]) -> [[Lanes; WEIGHTS]; GROUP] {
-    let mut all = [[[0_i32; LANES]; WEIGHTS]; GROUP];
-    let steps = weights.as_chunks::<{ WEIGHTS * CHUNK }>().0.iter().zip(values.as_chunks::<{ GROUP * CHUNK }>().0);
-    for (weights, values) in steps {
-        for (sums, values) in all.iter_mut().zip(values.as_chunks::<CHUNK>().0) {
-            for (sums, weights) in sums.iter_mut().zip(weights.as_chunks::<CHUNK>().0) {
-                let pairs = weights.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0);
-                for (sum, (weights, values)) in sums.iter_mut().zip(pairs) {
-                    *sum += i32::from(weights[0]) * i32::from(values[0]) + i32::from(weights[1]) * i32::from(values[1]);
+    let steps = || weights.as_chunks::<{ WEIGHTS * CHUNK }>().0.iter().zip(values.as_chunks::<{ GROUP * CHUNK }>().0);
+    std::array::from_fn(|token| {
+        std::array::from_fn(|row| {
+            let mut sums = [0_i32; LANES];
+            for (weights, values) in steps() {
+                let (weights, values) = (&weights[row * CHUNK..][..CHUNK], &values[token * CHUNK..][..CHUNK]);
+                for (lane, sum) in sums.iter_mut().enumerate() {
+                    let product = |at: usize| i32::from(weights[at]) * i32::from(values[at]);
+                    *sum += product(2 * lane) + product(2 * lane + 1);
                 }
             }
-        }
-    }
-    all.map(|sums| sums.map(|sums| Lanes(sums.map(|sum| sum as f32))))
+            Lanes(sums.map(|sum| sum as f32))
+        })
+    })
 }
 
+/// Measured under wasmtime 48: a host that interrupts by epochs has the sums put aside at the end of every turn of a loop, so a
+/// whole span is written out.
 #[cfg(target_arch = "wasm32")]
-#[expect(unsafe_code, reason = "128 bits are loaded by address")]
 fn span(weights: &[i16], values: &[i16]) -> [[Lanes; WEIGHTS]; GROUP] {
-    use std::arch::wasm32::{f32x4_convert_i32x4, i32x4_add, i32x4_dot_i16x8, i32x4_mul, i32x4_splat, v128, v128_load};
+    use std::arch::wasm32::{f32x4_convert_i32x4, i32x4_splat};
 
-    // Measured under wasmtime 48: a host that interrupts by epochs has the sums put aside after every turn, so turns are long;
-    // and its compiler does all loads up to a branch first, so a long turn would run out of registers but for `never`.
-    const STEPS: usize = 4;
-    let never = std::hint::black_box(usize::MAX);
     let mut sums = [[i32x4_splat(0); WEIGHTS]; GROUP];
-    let turns = weights.as_chunks::<{ STEPS * WEIGHTS * CHUNK }>().0.iter();
-    for (weights, values) in turns.zip(values.as_chunks::<{ STEPS * GROUP * CHUNK }>().0) {
-        for step in 0..STEPS {
-            // SAFETY: a step is eight weights of each row and eight values of each, which are one v128. All steps of a turn are
-            // within its chunks, and a v128 may lie anywhere.
-            unsafe {
-                let weights = weights.as_ptr().cast::<v128>().add(step * WEIGHTS);
-                let values = values.as_ptr().cast::<v128>().add(step * GROUP);
-                let values: [v128; GROUP] = std::array::from_fn(|token| v128_load(values.add(token)));
-                for row in 0..WEIGHTS {
-                    let weights = v128_load(weights.add(row));
-                    for (sums, values) in sums.iter_mut().zip(values) {
-                        sums[row] = i32x4_add(sums[row], i32x4_dot_i16x8(weights, values));
-                    }
-                }
-            }
-            if step == never {
-                sums = sums.map(|sums| sums.map(|sum| i32x4_mul(sum, sum)));
+    let never = std::hint::black_box(usize::MAX);
+    macro_rules! steps {
+        ($weights:expr, $values:expr, $($at:literal)*) => { $(step::<$at>(&mut sums, $weights, $values, never);)* };
+    }
+    match (weights.first_chunk::<{ SPAN * WEIGHTS }>(), values.first_chunk::<{ SPAN * GROUP }>()) {
+        (Some(weights), Some(values)) => {
+            steps!(weights, values, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33
+                34 35 36 37 38 39 40 41 42 43 44 45 46 47);
+        }
+        _ => {
+            let turns = weights.as_chunks::<{ WEIGHTS * CHUNK }>().0.iter();
+            for (weights, values) in turns.zip(values.as_chunks::<{ GROUP * CHUNK }>().0) {
+                steps!(weights, values, 0);
             }
         }
     }
     sums.map(|sums| sums.map(|sum| Lanes(f32x4_convert_i32x4(sum))))
+}
+
+/// One step of a span: eight weights of each row, and eight values of each.
+///
+/// wasmtime's compiler does all loads up to a branch first, so that a long run of steps would be out of registers but for
+/// `never`, which no step is.
+#[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "128 bits are loaded by address")]
+#[inline(always)]
+fn step<const AT: usize>(
+    sums: &mut [[std::arch::wasm32::v128; WEIGHTS]; GROUP],
+    weights: &[i16],
+    values: &[i16],
+    never: usize,
+) {
+    use std::arch::wasm32::{i32x4_add, i32x4_dot_i16x8, i32x4_mul, v128, v128_load};
+
+    assert!(weights.len() >= (AT + 1) * WEIGHTS * CHUNK && values.len() >= (AT + 1) * GROUP * CHUNK);
+    // SAFETY: what is loaded lies within the slices, and a v128 may lie anywhere.
+    unsafe {
+        let weights = weights.as_ptr().cast::<v128>().add(AT * WEIGHTS);
+        let values = values.as_ptr().cast::<v128>().add(AT * GROUP);
+        let values: [v128; GROUP] = std::array::from_fn(|token| v128_load(values.add(token)));
+        for row in 0..WEIGHTS {
+            let weights = v128_load(weights.add(row));
+            for (sums, values) in sums.iter_mut().zip(values) {
+                sums[row] = i32x4_add(sums[row], i32x4_dot_i16x8(weights, values));
+            }
+        }
+    }
+    if AT == never {
+        *sums = sums.map(|sums| sums.map(|sum| i32x4_mul(sum, sum)));
+    }
 }
 
 /// The four lanes of each register added up: the first and the second, the third and the fourth, then both.
@@ -294,19 +314,38 @@ fn highest(values: &[f32], least: f32, of: impl Fn(f32) -> f32) -> f32 {
 
 /// `to` gets the sum of the rows of `WIDTH` numbers, each times its factor. The rows begin `stride` numbers after one another.
 pub(crate) fn mix<const WIDTH: usize>(to: &mut [f32; WIDTH], factors: &[f32], rows: &[f32], stride: usize) {
+    // As many as registers hold beside what is added to them.
     let mut sums = [[Lanes::ZERO; 4]; 2];
     const { assert!(WIDTH == 32 || WIDTH == 16) };
-    for (factor, row) in factors.iter().zip(rows.chunks(stride)) {
-        let factor = Lanes::all(*factor);
-        let row = row[..WIDTH].as_chunks::<16>().0;
-        for (sums, row) in sums.iter_mut().zip(row) {
-            for (sum, lane) in sums.iter_mut().zip(row.as_chunks::<4>().0) {
-                *sum = sum.plus(factor.times(Lanes::of(lane)));
+    let never = std::hint::black_box(usize::MAX);
+    let (turns, rest) = factors.as_chunks::<TURN>();
+    for (factors, rows) in turns.iter().zip(rows.chunks(TURN * stride)) {
+        for (step, factor) in factors.iter().enumerate() {
+            add_row::<WIDTH>(&mut sums, *factor, &rows[step * stride..]);
+            // For the sake of registers: see `span`.
+            if step == never {
+                sums = sums.map(|sums| sums.map(|sum| sum.times(sum)));
             }
         }
     }
+    for (factor, row) in rest.iter().zip(rows.chunks(stride).skip(turns.len() * TURN)) {
+        add_row::<WIDTH>(&mut sums, *factor, row);
+    }
     for (to, sum) in to.as_chunks_mut::<4>().0.iter_mut().zip(sums.as_flattened()) {
         *to = sum.numbers();
+    }
+}
+
+/// Rows that are added before a host may interrupt.
+const TURN: usize = 4;
+
+#[inline(always)]
+fn add_row<const WIDTH: usize>(sums: &mut [[Lanes; 4]; 2], factor: f32, row: &[f32]) {
+    let factor = Lanes::all(factor);
+    for (sums, row) in sums.iter_mut().zip(row[..WIDTH].as_chunks::<16>().0) {
+        for (sum, lane) in sums.iter_mut().zip(row.as_chunks::<4>().0) {
+            *sum = sum.plus(factor.times(Lanes::of(lane)));
+        }
     }
 }
 
@@ -400,7 +439,7 @@ mod tests {
         let high: Vec<i8> = weights.iter().map(|weight| (weight >> 4) as i8).collect();
         let matrix = Matrix { inputs, high: &high, low: &low_halves(weights), scales, bias };
         let mut quantised = Quantised::default();
-        quantised.set(input, inputs);
+        quantised.set(input.chunks_exact(inputs), inputs);
         let mut output = vec![f32::NAN; input.len() / inputs * outputs];
         quantised.multiply(&matrix, &mut output);
         output
