@@ -114,6 +114,7 @@ fn found(request: &Request, texts: &[String], nearness: &Nearness) -> String {
         }
         Wish::Help => match nearness.answers(texts.len(), 2) {
             places if !places.is_empty() => chosen(places),
+            _ if request.question.is_empty() => texts[0].clone(),
             _ => format!("{} {}", nothing(), texts[0]),
         },
         Wish::Answer => match nearness.answers(texts.len(), MOST_ANSWERS) {
