@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
-use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{Component, ComponentExportIndex};
 
 use crate::stats::Stats;
@@ -44,6 +44,33 @@ impl Function {
         self.is_async == other.is_async
             && self.ty.params().map(|(_, ty)| ty).eq(other.ty.params().map(|(_, ty)| ty))
             && self.ty.results().eq(other.ty.results())
+    }
+
+    /// Whether a call can be carried from one store into another: its parameters are plain, and what it gives holds one
+    /// stream of numbers at most.
+    pub fn can_be_carried(&self) -> bool {
+        let streams = |types: &mut dyn Iterator<Item = Type>| types.map(|ty| streams(&ty)).sum::<Option<usize>>();
+        let parameters = streams(&mut self.ty.params().map(|(_, ty)| ty));
+        parameters == Some(0) && streams(&mut self.ty.results()).is_some_and(|count| count <= 1)
+    }
+}
+
+/// How many streams of numbers lie in a value of this type. None where there can be any number of them, or something else
+/// that belongs to one store.
+fn streams(ty: &Type) -> Option<usize> {
+    let all = |types: &mut dyn Iterator<Item = Type>| types.map(|ty| streams(&ty)).sum();
+    match ty {
+        Type::Bool | Type::Char | Type::String | Type::Enum(_) | Type::Flags(_) => Some(0),
+        Type::S8 | Type::U8 | Type::S16 | Type::U16 | Type::S32 | Type::U32 | Type::S64 | Type::U64 => Some(0),
+        Type::Float32 | Type::Float64 => Some(0),
+        Type::Stream(stream) => matches!(stream.ty(), Some(Type::U8 | Type::Float32)).then_some(1),
+        Type::List(list) => streams(&list.ty()).filter(|count| *count == 0),
+        Type::Record(record) => all(&mut record.fields().map(|field| field.ty)),
+        Type::Tuple(tuple) => all(&mut tuple.types()),
+        Type::Variant(variant) => all(&mut variant.cases().filter_map(|case| case.ty)),
+        Type::Option(option) => streams(&option.ty()),
+        Type::Result(result) => all(&mut [result.ok(), result.err()].into_iter().flatten()),
+        _ => None,
     }
 }
 

@@ -138,6 +138,8 @@ pub struct Grant {
     pub stores: Vec<String>,
     /// Headers of a request that end here: who comes next in a chain does not get them.
     pub withholds: Arc<[http::HeaderName]>,
+    /// Its calls are worked on in stores of their own (`apart.rs`).
+    pub apart: bool,
 }
 
 /// Where a component may send HTTP.
@@ -440,6 +442,8 @@ struct ComponentText {
     withholds: Option<Vec<String>>,
     /// It may call the endpoints of the model table, with their secrets added, and fetch from its hosts of results.
     models: Option<bool>,
+    /// Calls of it are worked on apart from the requests that make them, one for each core at once.
+    apart: Option<bool>,
 }
 
 /// Where a capability may be answered.
@@ -755,6 +759,7 @@ impl ComponentText {
             stores: self.stores.or(before.stores),
             withholds: self.withholds.or(before.withholds),
             models: self.models.or(before.models),
+            apart: self.apart.or(before.apart),
             limits: self.limits,
         }
     }
@@ -801,7 +806,11 @@ impl ComponentText {
         let name =
             |name: &String| name.parse().with_context(|| format!("`withholds` names `{name}`, which is no header"));
         let withholds = withholds.iter().map(name).collect::<Result<_>>()?;
-        Ok(Grant { outbound, results, credentials, stores: self.stores.unwrap_or_default(), withholds })
+        let apart = self.apart.unwrap_or_default();
+        if apart && !matches!(outbound, Outbound::Nowhere) {
+            bail!("`apart` is for components that compute: what one sends counts for the request that it works on");
+        }
+        Ok(Grant { outbound, results, credentials, stores: self.stores.unwrap_or_default(), withholds, apart })
     }
 }
 

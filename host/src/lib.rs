@@ -28,6 +28,7 @@ pub mod watch;
 mod access;
 mod address;
 mod again;
+mod apart;
 mod arrival;
 mod batch;
 mod beside;

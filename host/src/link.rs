@@ -17,6 +17,7 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::{Request, Response};
 use wasmtime_wasi_http::{FieldMap, WasiHttp, WasiHttpView as _};
 
+use crate::apart;
 use crate::component::{Function, Interface, Loaded};
 use crate::config::{Config, Outbound};
 use crate::keyvalue::{self, Stores};
@@ -116,10 +117,7 @@ impl<'a> Wiring<'a> {
         for import in &loaded.imports {
             let is_link = loaded.exports.iter().any(|export| compatible(&export.name) == compatible(&import.name));
             match self.provider(index, &import.name) {
-                Some(provider) => {
-                    let withholds = config.grants.get(&loaded.name).map(|grant| Arc::clone(&grant.withholds));
-                    self.bridge(&mut linker, import, provider, withholds.filter(|names| !names.is_empty()))?;
-                }
+                Some(provider) => self.bridge(&mut linker, import, (index, provider), config)?,
                 None if compatible(&import.name) == compatible(HTTP_CLIENT) => {
                     let grant = config.grants.get(&loaded.name).filter(|g| !matches!(g.outbound, Outbound::Nowhere));
                     let Some(grant) = grant else {
@@ -168,16 +166,23 @@ impl<'a> Wiring<'a> {
         &self,
         linker: &mut Linker<State>,
         import: &Interface,
-        provider: usize,
-        withholds: Option<Arc<[HeaderName]>>,
+        (importer, provider): (usize, usize),
+        config: &Config,
     ) -> Result<()> {
+        let grant_of = |member: usize| config.grants.get(&self.members[member].name);
+        let is_apart = grant_of(provider).is_some_and(|grant| grant.apart);
+        let withholds = grant_of(importer).map(|grant| &grant.withholds).filter(|names| !names.is_empty());
         let withholds = withholds.filter(|_| compatible(&import.name) == compatible(HTTP_HANDLER));
         let mut instance = linker.instance(&import.name)?;
         for function in &import.functions {
             self.fits(import, function, provider)?;
             let target =
                 self.target(provider, &import.name, &function.name).context("a function that fits is there")?;
-            define(&mut instance, &function.name, target, withholds.clone())?;
+            if is_apart && function.can_be_carried() {
+                apart::define(&mut instance, &function.name, target)?;
+            } else {
+                define(&mut instance, &function.name, target, withholds.cloned())?;
+            }
         }
         Ok(())
     }
@@ -293,21 +298,25 @@ pub fn crowded(state: &State, member: usize) -> Hit {
     state.hit(member, Kind::Concurrency, "works on as many requests as it may".to_owned())
 }
 
+/// Notes that a member works on the request, and has a place in it where there are only so many.
+pub async fn use_member(accessor: &Accessor<State>, member: usize) -> wasmtime::Result<()> {
+    let places = accessor.with(|mut access| access.data_mut().note_use(member));
+    let Some(places) = places else { return Ok(()) };
+    let place = place(places).await;
+    accessor.with(|mut access| {
+        let state = access.data_mut();
+        match place {
+            Some(place) => state.permits.push(place),
+            None => return Err(crowded(state, member).into()),
+        }
+        Ok(())
+    })
+}
+
 /// The function in this request's instances, and how long a call of it may take. The first call of a member waits until
 /// the driver has instantiated it: that cannot be done from in here, since instantiation needs the whole store.
-async fn live(accessor: &Accessor<State>, target: Target) -> wasmtime::Result<(Func, Option<Duration>)> {
-    let places = accessor.with(|mut access| access.data_mut().note_use(target.member));
-    if let Some(places) = places {
-        let place = place(places).await;
-        accessor.with(|mut access| {
-            let state = access.data_mut();
-            match place {
-                Some(place) => state.permits.push(place),
-                None => return Err(crowded(state, target.member).into()),
-            }
-            wasmtime::error::Ok(())
-        })?;
-    }
+pub async fn live(accessor: &Accessor<State>, target: Target) -> wasmtime::Result<(Func, Option<Duration>)> {
+    use_member(accessor, target.member).await?;
     let found = |state: &State| {
         let functions = state.live[target.member].as_ref()?;
         Some((functions[target.function], state.seat(target.member).limits.call))

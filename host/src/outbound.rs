@@ -523,6 +523,8 @@ mod tests {
                 hosts: vec![upstream],
             }],
             stores: Vec::new(),
+            withholds: Arc::default(),
+            apart: false,
         }
     }
 

@@ -15,6 +15,7 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::handler::Proxy;
 use wasmtime_wasi_http::p3::bindings::Service;
 
+use crate::apart::Home;
 use crate::canary::Trial;
 use crate::compile::Compiler;
 use crate::component::Loaded;
@@ -43,7 +44,8 @@ pub struct Worker {
     pub store: Store<State>,
     pub entry: Option<Live>,
     pub served: u32,
-    lane: usize,
+    /// Where it waits.
+    shelf: usize,
     pub generation: Arc<Generation>,
 }
 
@@ -72,8 +74,10 @@ pub struct Generation {
     pub snapshot: Snapshot,
     pub config: Arc<Config>,
     settings: Arc<BTreeMap<String, String>>,
-    /// By lane.
+    /// By lane, and then those for calls apart, by member.
     idle: Vec<Mutex<Vec<IdleWorker>>>,
+    /// How many calls of a member may be at work apart at once: more than there are cores would be no faster.
+    pub apart: Vec<Arc<Semaphore>>,
     retired: AtomicBool,
     retired_at: Mutex<Option<Instant>>,
     /// Told when `limits.drain_deadline_ms` has passed since the retirement: what still runs ends now.
@@ -104,6 +108,8 @@ pub struct Registry {
     /// Upstream connections, by lane.
     pools: Vec<Arc<Pool>>,
     alone: Option<Arc<Sender>>,
+    /// Where calls are worked on apart from their requests.
+    pub compute: tokio::runtime::Handle,
     /// Where this host is one of several that serve the same.
     pub fleet: OnceLock<Arc<Fleet>>,
     /// What this program brings with it, where that is what serves.
@@ -230,6 +236,7 @@ impl Registry {
             traces,
             intake,
             alone,
+            compute: tokio::runtime::Handle::current(),
             payload,
             fleet: OnceLock::new(),
             base,
@@ -344,10 +351,19 @@ impl Registry {
     }
 
     /// A worker for one request: one that waits in this lane, or a fresh one.
-    pub fn worker(&self, generation: Arc<Generation>, lane: usize) -> Worker {
-        let waiting = generation.idle[lane].lock().expect("nobody panics holding it").pop();
+    pub fn worker(self: &Arc<Self>, generation: Arc<Generation>, lane: usize) -> Worker {
+        self.worker_of(generation, lane, lane)
+    }
+
+    /// A worker for a call of a member apart, made from a lane.
+    pub fn worker_apart(self: &Arc<Self>, generation: Arc<Generation>, member: usize, lane: usize) -> Worker {
+        self.worker_of(generation, self.pools.len() + member, lane)
+    }
+
+    fn worker_of(self: &Arc<Self>, generation: Arc<Generation>, shelf: usize, lane: usize) -> Worker {
+        let waiting = generation.idle[shelf].lock().expect("nobody panics holding it").pop();
         match waiting {
-            Some(IdleWorker { store, entry, served }) => Worker { store, entry, served, lane, generation },
+            Some(IdleWorker { store, entry, served }) => Worker { store, entry, served, shelf, generation },
             None => {
                 let limits = &generation.config.limits;
                 let pool = Arc::clone(&self.pools[lane]);
@@ -355,9 +371,10 @@ impl Registry {
                 let roster = Arc::clone(&generation.snapshot.roster);
                 let settings = Arc::clone(&generation.settings);
                 let metrics = Arc::clone(&self.metrics);
-                let state = State::new(roster, lane, limits, settings, &self.environment, hooks, metrics);
+                let mut state = State::new(roster, lane, limits, settings, &self.environment, hooks, metrics);
+                state.home = Home { registry: Arc::downgrade(self), generation: Arc::downgrade(&generation) };
                 let store = store::store(&self.engine, state, limits);
-                Worker { store, entry: None, served: 0, lane, generation }
+                Worker { store, entry: None, served: 0, shelf, generation }
             }
         }
     }
@@ -369,7 +386,7 @@ impl Registry {
 
     /// Keeps a worker for the next request, unless it has served its time.
     pub fn give_back(&self, worker: Worker) {
-        let Worker { store, entry, served, lane, generation } = worker;
+        let Worker { store, entry, served, shelf, generation } = worker;
         let limits = &generation.config.limits;
         let spent = served >= limits.requests_per_instance
             // WASI 0.2 promises its components an instance for each request; those made of JavaScript need it.
@@ -379,7 +396,7 @@ impl Registry {
         if spent || generation.retired.load(Ordering::Acquire) {
             return;
         }
-        generation.idle[lane].lock().expect("nobody panics holding it").push(IdleWorker { store, entry, served });
+        generation.idle[shelf].lock().expect("nobody panics holding it").push(IdleWorker { store, entry, served });
         // A retirement between the look and the push has cleared the list already; nobody will take from it again.
         if generation.retired.load(Ordering::Acquire) {
             generation.retire();
@@ -402,6 +419,7 @@ fn has_grown(store: &Store<State>, generation: &Generation, kept: usize) -> bool
 impl Generation {
     fn new(snapshot: Snapshot, config: Arc<Config>, lanes: usize) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let members = snapshot.members.len();
         let mut settings = config.settings.clone();
         settings.insert(inside::SECRET_SETTING.to_owned(), inside::secret().to_owned());
         let withheld: Vec<_> =
@@ -412,7 +430,8 @@ impl Generation {
             snapshot,
             settings: Arc::new(settings),
             config,
-            idle: (0..lanes).map(|_| Mutex::default()).collect(),
+            idle: (0..lanes + members).map(|_| Mutex::default()).collect(),
+            apart: (0..members).map(|_| Arc::new(Semaphore::new(cores()))).collect(),
             retired: AtomicBool::new(false),
             retired_at: Mutex::default(),
             expired: CancellationToken::new(),

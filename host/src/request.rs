@@ -27,6 +27,7 @@ use wasmtime_wasi_http::p3::Request as GuestRequest;
 use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView as _};
 
 use crate::access::Access;
+use crate::apart::Broke;
 use crate::arrival::{Arrival, Arriving};
 use crate::beside::Beside;
 use crate::config::Config;
@@ -88,8 +89,8 @@ type GuestResponse = Response<UnsyncBoxBody<Bytes, Error>>;
 type Drive = Pin<Box<dyn Future<Output = Result<(), Broken>> + Send>>;
 
 /// A component broke off, and took its store with it.
-struct Broken {
-    error: anyhow::Error,
+pub struct Broken {
+    pub error: anyhow::Error,
     /// Who worked on the request until then.
     components: String,
 }
@@ -159,7 +160,7 @@ impl Drop for Course {
 }
 
 /// That the answer's last byte is out, told to the task that drives the store; and how the request's body comes in.
-struct BodyDone {
+pub struct BodyDone {
     done: AtomicBool,
     driver: futures::task::AtomicWaker,
     arrival: Arrival,
@@ -174,6 +175,13 @@ impl AsRef<Arrival> for BodyDone {
 impl BodyDone {
     fn new(started: Instant) -> Self {
         Self { done: AtomicBool::new(false), driver: futures::task::AtomicWaker::new(), arrival: Arrival::new(started) }
+    }
+
+    /// Of what has no body to send.
+    pub fn told() -> Arc<Self> {
+        let this = Self::new(Instant::now());
+        this.tell();
+        Arc::new(this)
     }
 
     fn tell(&self) {
@@ -339,7 +347,7 @@ async fn admit_and_start<B: RequestBody>(
         return Err(Refusal::Broken);
     }
     let meter = Arc::clone(&worker.store.data().meter);
-    let drive = Box::pin(drive(Arc::clone(desk), worker, Arc::clone(&body_done)));
+    let drive = Box::pin(drive(Arc::clone(&desk.registry), worker, Arc::clone(&body_done)));
     Ok((place, Course { drive, meter, moved: None }, wait, body_done))
 }
 
@@ -488,7 +496,7 @@ enum Step {
 }
 
 /// Runs a worker's store until its request is over, and gives the worker back.
-async fn drive(desk: Arc<Desk>, mut worker: Worker, body_done: Arc<BodyDone>) -> Result<(), Broken> {
+pub async fn drive(registry: Arc<Registry>, mut worker: Worker, body_done: Arc<BodyDone>) -> Result<(), Broken> {
     loop {
         let step = worker
             .store
@@ -528,7 +536,7 @@ async fn drive(desk: Arc<Desk>, mut worker: Worker, body_done: Arc<BodyDone>) ->
             Ok(Step::Done) => {
                 worker.store.data_mut().end();
                 say(&worker);
-                desk.registry.give_back(worker);
+                registry.give_back(worker);
                 return Ok(());
             }
             Err(error) => return Err(broken(&worker, &anyhow::Error::from(error))),
@@ -538,6 +546,9 @@ async fn drive(desk: Arc<Desk>, mut worker: Worker, body_done: Arc<BodyDone>) ->
 
 /// What went wrong, with the name of the component in which it did and what that one printed.
 fn broken(worker: &Worker, error: &anyhow::Error) -> Broken {
+    if let Some(broke) = error.downcast_ref::<Broke>() {
+        return Broken { error: broke.error(), components: worker.store.data().components() };
+    }
     let snapshot = &worker.generation.snapshot;
     let culprit = error.downcast_ref::<wasmtime::WasmBacktrace>().and_then(|trace| {
         let place = trace.frames().first()?.module().image_range().start;

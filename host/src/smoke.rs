@@ -32,7 +32,7 @@ pub struct Call {
 }
 
 /// Makes one instance of a member.
-pub async fn start(registry: &Registry, generation: Arc<Generation>, member: usize) -> Result<()> {
+pub async fn start(registry: &Arc<Registry>, generation: Arc<Generation>, member: usize) -> Result<()> {
     let mut worker = registry.worker(generation, registry.trial_lane());
     worker.store.set_epoch_deadline(1);
     worker.store.data_mut().begin();

@@ -17,6 +17,7 @@ use wasmtime::{
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::apart::Home;
 use crate::config::{ComponentLimits, Isolation, Limits};
 use crate::limits::{Hit, Kind};
 use crate::metrics::Metrics;
@@ -66,10 +67,9 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Random bytes in one call.
     pub random_bytes: u64,
-    /// Ticks that each member has computed.
-    cpu: Vec<u64>,
     /// Places in members that let in only so many requests.
     pub permits: Vec<OwnedSemaphorePermit>,
+    pub home: Home,
 }
 
 impl State {
@@ -108,18 +108,18 @@ impl State {
             memory,
             metrics,
             random_bytes: limits.random_bytes,
-            cpu: vec![0; roster.len()],
             permits: Vec::new(),
+            home: Home::default(),
             settings,
             output,
             live: vec![None; roster.len()],
+            meter: Arc::new(Meter::new(roster.len(), None)),
             roster,
             lane,
             used: Vec::with_capacity(8),
             wanted: Vec::new(),
             driver: None,
             root_done: false,
-            meter: Arc::default(),
         }
     }
 
@@ -129,8 +129,20 @@ impl State {
         self.wanted.clear();
         self.root_done = false;
         self.meter.reset();
-        self.cpu.fill(0);
         self.hooks.begin()
+    }
+
+    /// Makes the store ready for a call that a request makes from another store: it uses up what that one may.
+    pub fn begin_apart(&mut self, member: usize, meter: &Arc<Meter>) {
+        self.begin();
+        self.used.push(member);
+        self.meter = Arc::new(Meter::new(0, Some(Arc::clone(meter))));
+    }
+
+    /// Who worked on a call of the request in another store.
+    pub fn note_others(&mut self, used: &[usize]) {
+        let others = used.iter().filter(|member| !self.used.contains(member)).copied().collect::<Vec<_>>();
+        self.used.extend(others);
     }
 
     /// The request is over: what it held is free for others, although the store waits for its next.
@@ -156,6 +168,10 @@ impl State {
     /// Whether a member that worked on the request wants fresh instances for the next.
     pub fn is_for_one_request(&self) -> bool {
         self.used.iter().any(|member| self.roster[*member].limits.isolation == Isolation::Request)
+    }
+
+    pub fn lane(&self) -> usize {
+        self.lane
     }
 
     pub fn seat(&self, member: usize) -> &Seat {
@@ -216,22 +232,41 @@ pub struct Meter {
     started: Instant,
     /// Nanoseconds from `started` to when the store was last resumed.
     resumed: AtomicU64,
+    /// Of this store.
     ticks: AtomicU64,
-}
-
-impl Default for Meter {
-    fn default() -> Self {
-        Self { started: Instant::now(), resumed: AtomicU64::new(0), ticks: AtomicU64::new(0) }
-    }
+    /// Of the request, in all stores that work on it.
+    all: AtomicU64,
+    /// Of the request, by member; counted where a member has less than all together.
+    each: Box<[AtomicU64]>,
+    /// The request's, for a store that works on a call of it.
+    request: Option<Arc<Meter>>,
 }
 
 impl Meter {
+    fn new(members: usize, request: Option<Arc<Meter>>) -> Self {
+        Self {
+            started: Instant::now(),
+            resumed: AtomicU64::new(0),
+            ticks: AtomicU64::new(0),
+            all: AtomicU64::new(0),
+            each: (0..members).map(|_| AtomicU64::new(0)).collect(),
+            request,
+        }
+    }
+
+    /// Where the request's time is counted.
+    pub fn of_request(self: &Arc<Self>) -> &Arc<Self> {
+        self.request.as_ref().unwrap_or(self)
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn reset(&self) {
-        self.ticks.store(0, Ordering::Relaxed);
+        for ticks in [&self.ticks, &self.all].into_iter().chain(&self.each) {
+            ticks.store(0, Ordering::Relaxed);
+        }
         self.resume();
     }
 
@@ -240,11 +275,20 @@ impl Meter {
         self.resumed.store(self.now(), Ordering::Relaxed);
     }
 
-    /// The engine's clock found the store running: how many ticks it has computed, or none if it has only just begun.
-    fn tick(&self) -> Option<u64> {
+    /// The engine's clock found the store running: how many ticks its request has computed, or none if the store has only
+    /// just begun.
+    fn tick(self: &Arc<Self>) -> Option<u64> {
         let running = self.now().saturating_sub(self.resumed.load(Ordering::Relaxed));
         let most_of_a_tick = TICK.as_nanos() as u64 * 3 / 4;
-        (running >= most_of_a_tick).then(|| self.ticks.fetch_add(1, Ordering::Relaxed) + 1)
+        (running >= most_of_a_tick).then(|| {
+            self.ticks.fetch_add(1, Ordering::Relaxed);
+            self.of_request().all.fetch_add(1, Ordering::Relaxed) + 1
+        })
+    }
+
+    /// The tick was a member's: how many it has computed for the request.
+    fn tick_of(self: &Arc<Self>, member: usize) -> u64 {
+        self.of_request().each[member].fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Whether it computes rather than waits; a single tick may be chance.
@@ -442,10 +486,8 @@ pub fn store(engine: &Engine, state: State, limits: &Limits) -> Store<State> {
             return too_much(&store, running(&store), all);
         }
         if is_told_apart && let Some(member) = running(&store) {
-            let state = store.data_mut();
-            state.cpu[member] += 1;
-            let limit_ms = state.roster[member].limits.cpu_ms;
-            if state.cpu[member] > ticks_in(limit_ms) {
+            let limit_ms = store.data().roster[member].limits.cpu_ms;
+            if store.data().meter.tick_of(member) > ticks_in(limit_ms) {
                 return too_much(&store, Some(member), limit_ms);
             }
         }

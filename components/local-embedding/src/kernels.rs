@@ -3,13 +3,12 @@
 
 use crate::packed::{BLOCK, Matrix, Norm};
 
-/// Tokens are multiplied in groups of this size, so that a weight is read once for all of them.
-pub(crate) const GROUP: usize = 4;
+/// Rows of weights, and of activations, that are multiplied with one another at once: what the registers hold.
+const WEIGHTS: usize = 4;
+pub(crate) const GROUP: usize = 2;
 /// Numbers of 16 bits in a register, and of 32.
 const CHUNK: usize = 8;
 const LANES: usize = 4;
-/// Activations that stay in the nearer caches with the weights that pass by; weights are widened once for them.
-const TILE_VALUES: usize = 24 * 1024;
 /// This many products of 2047 and [`MOST`] stay within 31 bits, spread over [`LANES`].
 const SPAN: usize = 384;
 const MOST: f32 = 8191.0;
@@ -19,25 +18,25 @@ const ROUND: f32 = 12_582_912.0;
 
 /// Activations as integers, a scale for each row.
 ///
-/// Four rows lie woven into one another: eight numbers of the first, eight of the second and so on, then the next eight of
-/// each. So they are read from one address onwards. The number of rows is a multiple of [`GROUP`].
+/// The rows of a [`GROUP`] lie woven into one another: eight numbers of the first, eight of the second, then the next eight of
+/// each. So they are read from one address onwards. The number of rows is a multiple of it.
 #[derive(Default)]
 pub(crate) struct Quantised {
     values: Vec<i16>,
     scales: Vec<f32>,
-    /// Two rows of weights at a time.
+    /// So many rows of weights, woven likewise.
     widened: Vec<i16>,
 }
 
 impl Quantised {
     /// Takes rows of `width` numbers, a multiple of 8; rows that are missing to a whole group are zero.
-    pub(crate) fn set(&mut self, input: &[f32], width: usize) {
-        let rows = (input.len() / width).next_multiple_of(GROUP);
+    pub(crate) fn set<'a>(&mut self, input: impl ExactSizeIterator<Item = &'a [f32]>, width: usize) {
+        let rows = input.len().next_multiple_of(GROUP);
         self.values.clear();
         self.values.resize(rows * width, 0);
         self.scales.clear();
         self.scales.resize(rows, 0.0);
-        for (at, (row, scale)) in input.chunks_exact(width).zip(&mut self.scales).enumerate() {
+        for (at, (row, scale)) in input.zip(&mut self.scales).enumerate() {
             let most = largest(row);
             if most == 0.0 {
                 continue;
@@ -55,30 +54,24 @@ impl Quantised {
     }
 
     /// `output` gets a row of as many numbers as the matrix has rows, for each row of these but the filled-up ones. The
-    /// matrix has an even number of rows, each a multiple of 32 long.
+    /// matrix has a multiple of 4 rows, each a multiple of 32 long.
     pub(crate) fn multiply(&mut self, matrix: &Matrix<'_>, output: &mut [f32]) {
         let Quantised { values, scales, widened } = self;
         let (inputs, outputs) = (matrix.inputs, matrix.scales.len());
-        widened.resize(2 * inputs, 0);
-        let tile = (TILE_VALUES / inputs).next_multiple_of(GROUP);
-        let tiles = values.chunks(tile * inputs).zip(scales.chunks(tile));
-        for ((values, scales), output) in tiles.zip(output.chunks_mut(tile * outputs)) {
-            let rows = matrix.high.chunks_exact(2 * inputs).zip(matrix.low.chunks_exact(inputs));
-            for (at, (high, low)) in rows.enumerate() {
-                widen(high, low, widened);
-                let (first, second) = widened.split_at(inputs);
-                let groups = values.chunks_exact(GROUP * inputs).zip(scales.chunks_exact(GROUP));
-                for (group, (values, own)) in groups.enumerate() {
-                    let sums = dots(first, second, values);
-                    for (half, sums) in sums.into_iter().enumerate() {
-                        let column = 2 * at + half;
-                        let (scale, bias) = (matrix.scales[column], matrix.bias[column]);
-                        for (token, (sum, own)) in sums.into_iter().zip(own).enumerate() {
-                            // Rows that only fill up the last group have no place in the output.
-                            if let Some(output) = output.get_mut((group * GROUP + token) * outputs + column) {
-                                *output = sum * (scale * own) + bias;
-                            }
-                        }
+        widened.resize(WEIGHTS * inputs, 0);
+        let rows = matrix.high.chunks_exact(WEIGHTS * inputs).zip(matrix.low.chunks_exact(WEIGHTS * inputs / 2));
+        let columns = matrix.scales.as_chunks::<WEIGHTS>().0.iter().zip(matrix.bias.as_chunks::<WEIGHTS>().0);
+        for (at, ((high, low), (scale, bias))) in rows.zip(columns).enumerate() {
+            let rows = high.chunks_exact(inputs).zip(low.chunks_exact(inputs / 2));
+            rows.enumerate().for_each(|(place, (high, low))| widen(high, low, widened, place));
+            let (scale, bias) = (Lanes::of(scale), Lanes::of(bias));
+            let groups = values.chunks_exact(GROUP * inputs).zip(scales.as_chunks::<GROUP>().0);
+            for (group, (values, own)) in groups.enumerate() {
+                for (token, (sums, own)) in dots(widened, values).into_iter().zip(own).enumerate() {
+                    let place = (group * GROUP + token) * outputs + at * WEIGHTS;
+                    // Rows that only fill up the last group have no place in the output.
+                    if let Some(output) = output.get_mut(place..).and_then(<[f32]>::first_chunk_mut) {
+                        *output = sums.times(scale.times(Lanes::all(*own))).plus(bias).numbers();
                     }
                 }
             }
@@ -86,49 +79,50 @@ impl Quantised {
     }
 }
 
-/// Weights of 12 bits from their upper 8 and lower 4.
+/// Weights of 12 bits from their upper 8 and lower 4, to the `place` of this row among those woven together.
 #[cfg(not(target_arch = "wasm32"))]
-fn widen(high: &[i8], low: &[u8], to: &mut [i16]) {
+fn widen(high: &[i8], low: &[u8], to: &mut [i16], place: usize) {
     let blocks = high.as_chunks::<BLOCK>().0.iter().zip(low.as_chunks::<{ BLOCK / 2 }>().0);
-    for ((high, low), to) in blocks.zip(to.as_chunks_mut::<BLOCK>().0) {
-        for at in 0..BLOCK / 2 {
-            to[at] = i16::from(high[at]) << 4 | i16::from(low[at] & 15);
-            to[at + BLOCK / 2] = i16::from(high[at + BLOCK / 2]) << 4 | i16::from(low[at] >> 4);
+    for ((high, low), to) in blocks.zip(to.as_chunks_mut::<{ WEIGHTS * BLOCK }>().0) {
+        let low = low.map(|low| low & 15).into_iter().chain(low.map(|low| low >> 4));
+        for (at, (high, low)) in high.iter().zip(low).enumerate() {
+            to[(at / CHUNK * WEIGHTS + place) * CHUNK + at % CHUNK] = i16::from(*high) << 4 | i16::from(low);
         }
     }
 }
 
 #[cfg(target_arch = "wasm32")]
 #[expect(unsafe_code, reason = "128 bits are loaded and stored by address")]
-fn widen(high: &[i8], low: &[u8], to: &mut [i16]) {
+fn widen(high: &[i8], low: &[u8], to: &mut [i16], place: usize) {
     use std::arch::wasm32::{i8x16_shuffle, i16x8_shl, i16x8_shr, u8x16_splat, v128, v128_and, v128_load, v128_store};
 
+    assert!(place < WEIGHTS);
     let upper = u8x16_splat(0xf0);
     let blocks = high.as_chunks::<BLOCK>().0.iter().zip(low.as_chunks::<{ BLOCK / 2 }>().0);
-    for ((high, low), to) in blocks.zip(to.as_chunks_mut::<BLOCK>().0) {
-        // SAFETY: a block is 32 bytes, 16 bytes and 64 bytes; a v128 may lie anywhere.
+    for ((high, low), to) in blocks.zip(to.as_chunks_mut::<{ WEIGHTS * BLOCK }>().0) {
+        // SAFETY: a block is 32 bytes and 16 bytes; of the rows that are woven together it has four v128 of each, and `place`
+        // is one of them. A v128 may lie anywhere.
         unsafe {
             let low = v128_load(low.as_ptr().cast());
             let halves = [v128_and(i16x8_shl(low, 4), upper), v128_and(low, upper)];
-            let (high, to) = (high.as_ptr().cast::<v128>(), to.as_mut_ptr().cast::<v128>());
+            let (high, to) = (high.as_ptr().cast::<v128>(), to.as_mut_ptr().cast::<v128>().add(place));
             for (at, low) in halves.into_iter().enumerate() {
                 let high = v128_load(high.add(at));
                 // Sixteen times the weight: its lower byte, then its upper.
                 let first = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(low, high);
                 let second = i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(low, high);
-                v128_store(to.add(2 * at), i16x8_shr(first, 4));
-                v128_store(to.add(2 * at + 1), i16x8_shr(second, 4));
+                v128_store(to.add(2 * at * WEIGHTS), i16x8_shr(first, 4));
+                v128_store(to.add((2 * at + 1) * WEIGHTS), i16x8_shr(second, 4));
             }
         }
     }
 }
 
-/// Two rows of weights, each times the four rows of activations of a group.
-fn dots(first: &[i16], second: &[i16], values: &[i16]) -> [[f32; GROUP]; 2] {
-    let mut all = [[Lanes::ZERO; GROUP]; 2];
-    let spans = first.chunks(SPAN).zip(second.chunks(SPAN)).zip(values.chunks(GROUP * SPAN));
-    for ((first, second), values) in spans {
-        for (all, sums) in all.as_flattened_mut().iter_mut().zip(span(first, second, values).as_flattened()) {
+/// Woven rows of weights, each times the rows of activations of a group.
+fn dots(weights: &[i16], values: &[i16]) -> [Lanes; GROUP] {
+    let mut all = [[Lanes::ZERO; WEIGHTS]; GROUP];
+    for (weights, values) in weights.chunks(WEIGHTS * SPAN).zip(values.chunks(GROUP * SPAN)) {
+        for (all, sums) in all.as_flattened_mut().iter_mut().zip(span(weights, values).as_flattened()) {
             *all = all.plus(*sums);
         }
     }
@@ -137,70 +131,97 @@ fn dots(first: &[i16], second: &[i16], values: &[i16]) -> [[f32; GROUP]; 2] {
 
 /// The products of one span, added up in [`LANES`] places.
 #[cfg(not(target_arch = "wasm32"))]
-fn span(first: &[i16], second: &[i16], values: &[i16]) -> [[Lanes; GROUP]; 2] {
-    [first, second].map(|weights| {
-        let mut sums = [[0_i32; LANES]; GROUP];
-        let woven = values.as_chunks::<{ GROUP * CHUNK }>().0;
-        for (weights, values) in weights.as_chunks::<CHUNK>().0.iter().zip(woven) {
-            for (sums, values) in sums.iter_mut().zip(values.as_chunks::<CHUNK>().0) {
-                let pairs = weights.as_chunks::<2>().0.iter().zip(values.as_chunks::<2>().0);
-                for (sum, (weights, values)) in sums.iter_mut().zip(pairs) {
-                    *sum += i32::from(weights[0]) * i32::from(values[0]) + i32::from(weights[1]) * i32::from(values[1]);
+fn span(weights: &[i16], values: &[i16]) -> [[Lanes; WEIGHTS]; GROUP] {
+    let steps = || weights.as_chunks::<{ WEIGHTS * CHUNK }>().0.iter().zip(values.as_chunks::<{ GROUP * CHUNK }>().0);
+    std::array::from_fn(|token| {
+        std::array::from_fn(|row| {
+            let mut sums = [0_i32; LANES];
+            for (weights, values) in steps() {
+                let (weights, values) = (&weights[row * CHUNK..][..CHUNK], &values[token * CHUNK..][..CHUNK]);
+                for (lane, sum) in sums.iter_mut().enumerate() {
+                    let product = |at: usize| i32::from(weights[at]) * i32::from(values[at]);
+                    *sum += product(2 * lane) + product(2 * lane + 1);
                 }
             }
-        }
-        sums.map(|sums| Lanes(sums.map(|sum| sum as f32)))
+            Lanes(sums.map(|sum| sum as f32))
+        })
     })
 }
 
+/// Measured under wasmtime 48: a host that interrupts by epochs has the sums put aside at the end of every turn of a loop, so a
+/// whole span is written out.
 #[cfg(target_arch = "wasm32")]
-#[expect(unsafe_code, reason = "128 bits are loaded by address")]
-fn span(first: &[i16], second: &[i16], values: &[i16]) -> [[Lanes; GROUP]; 2] {
-    use std::arch::wasm32::{f32x4_convert_i32x4, i32x4_add, i32x4_dot_i16x8, i32x4_mul, i32x4_splat, v128, v128_load};
+fn span(weights: &[i16], values: &[i16]) -> [[Lanes; WEIGHTS]; GROUP] {
+    use std::arch::wasm32::{f32x4_convert_i32x4, i32x4_splat};
 
-    // Measured under wasmtime 48: a host that interrupts by epochs has the sums put aside after every turn, so turns are long;
-    // and its compiler does all loads up to a branch first, so a long turn would run out of registers but for `never`.
-    const STEPS: usize = 4;
+    let mut sums = [[i32x4_splat(0); WEIGHTS]; GROUP];
     let never = std::hint::black_box(usize::MAX);
-    let mut sums = [[i32x4_splat(0); GROUP]; 2];
-    let rows = first.as_chunks::<{ STEPS * CHUNK }>().0.iter().zip(second.as_chunks::<{ STEPS * CHUNK }>().0);
-    for ((first, second), values) in rows.zip(values.as_chunks::<{ STEPS * GROUP * CHUNK }>().0) {
-        for step in 0..STEPS {
-            // SAFETY: a step is eight weights of each row, which are one v128, and 32 values, which are four. All steps of a
-            // turn are within its chunks, and a v128 may lie anywhere.
-            unsafe {
-                let weights = [first, second].map(|row| v128_load(row.as_ptr().cast::<v128>().add(step)));
-                let values = values.as_ptr().cast::<v128>().add(step * GROUP);
-                for token in 0..GROUP {
-                    let value = v128_load(values.add(token));
-                    for (sums, weights) in sums.iter_mut().zip(weights) {
-                        sums[token] = i32x4_add(sums[token], i32x4_dot_i16x8(weights, value));
-                    }
-                }
-            }
-            if step == never {
-                sums = sums.map(|sums| sums.map(|sum| i32x4_mul(sum, sum)));
+    macro_rules! steps {
+        ($weights:expr, $values:expr, $($at:literal)*) => { $(step::<$at>(&mut sums, $weights, $values, never);)* };
+    }
+    match (weights.first_chunk::<{ SPAN * WEIGHTS }>(), values.first_chunk::<{ SPAN * GROUP }>()) {
+        (Some(weights), Some(values)) => {
+            steps!(weights, values, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33
+                34 35 36 37 38 39 40 41 42 43 44 45 46 47);
+        }
+        _ => {
+            let turns = weights.as_chunks::<{ WEIGHTS * CHUNK }>().0.iter();
+            for (weights, values) in turns.zip(values.as_chunks::<{ GROUP * CHUNK }>().0) {
+                steps!(weights, values, 0);
             }
         }
     }
     sums.map(|sums| sums.map(|sum| Lanes(f32x4_convert_i32x4(sum))))
 }
 
+/// One step of a span: eight weights of each row, and eight values of each.
+///
+/// wasmtime's compiler does all loads up to a branch first, so that a long run of steps would be out of registers but for
+/// `never`, which no step is.
+#[cfg(target_arch = "wasm32")]
+#[expect(unsafe_code, reason = "128 bits are loaded by address")]
+#[inline(always)]
+fn step<const AT: usize>(
+    sums: &mut [[std::arch::wasm32::v128; WEIGHTS]; GROUP],
+    weights: &[i16],
+    values: &[i16],
+    never: usize,
+) {
+    use std::arch::wasm32::{i32x4_add, i32x4_dot_i16x8, i32x4_mul, v128, v128_load};
+
+    assert!(weights.len() >= (AT + 1) * WEIGHTS * CHUNK && values.len() >= (AT + 1) * GROUP * CHUNK);
+    // SAFETY: what is loaded lies within the slices, and a v128 may lie anywhere.
+    unsafe {
+        let weights = weights.as_ptr().cast::<v128>().add(AT * WEIGHTS);
+        let values = values.as_ptr().cast::<v128>().add(AT * GROUP);
+        let values: [v128; GROUP] = std::array::from_fn(|token| v128_load(values.add(token)));
+        for row in 0..WEIGHTS {
+            let weights = v128_load(weights.add(row));
+            for (sums, values) in sums.iter_mut().zip(values) {
+                sums[row] = i32x4_add(sums[row], i32x4_dot_i16x8(weights, values));
+            }
+        }
+    }
+    if AT == never {
+        *sums = sums.map(|sums| sums.map(|sum| i32x4_mul(sum, sum)));
+    }
+}
+
 /// The four lanes of each register added up: the first and the second, the third and the fourth, then both.
 #[cfg(target_arch = "wasm32")]
-fn across([a, b, c, d]: [Lanes; GROUP]) -> [f32; GROUP] {
+fn across([a, b, c, d]: [Lanes; WEIGHTS]) -> Lanes {
     use std::arch::wasm32::{f32x4_add, i32x4_shuffle};
 
     let pairs = |one: Lanes, other: Lanes| {
         f32x4_add(i32x4_shuffle::<0, 2, 4, 6>(one.0, other.0), i32x4_shuffle::<1, 3, 5, 7>(one.0, other.0))
     };
     let (ab, cd) = (pairs(a, b), pairs(c, d));
-    Lanes(f32x4_add(i32x4_shuffle::<0, 2, 4, 6>(ab, cd), i32x4_shuffle::<1, 3, 5, 7>(ab, cd))).numbers()
+    Lanes(f32x4_add(i32x4_shuffle::<0, 2, 4, 6>(ab, cd), i32x4_shuffle::<1, 3, 5, 7>(ab, cd)))
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn across(sums: [Lanes; GROUP]) -> [f32; GROUP] {
-    sums.map(|Lanes([a, b, c, d])| (a + b) + (c + d))
+fn across(sums: [Lanes; WEIGHTS]) -> Lanes {
+    Lanes(sums.map(|Lanes([a, b, c, d])| (a + b) + (c + d)))
 }
 
 /// Makes each row's mean 0 and variance 1, then the model's own.
@@ -293,19 +314,38 @@ fn highest(values: &[f32], least: f32, of: impl Fn(f32) -> f32) -> f32 {
 
 /// `to` gets the sum of the rows of `WIDTH` numbers, each times its factor. The rows begin `stride` numbers after one another.
 pub(crate) fn mix<const WIDTH: usize>(to: &mut [f32; WIDTH], factors: &[f32], rows: &[f32], stride: usize) {
+    // As many as registers hold beside what is added to them.
     let mut sums = [[Lanes::ZERO; 4]; 2];
     const { assert!(WIDTH == 32 || WIDTH == 16) };
-    for (factor, row) in factors.iter().zip(rows.chunks(stride)) {
-        let factor = Lanes::all(*factor);
-        let row = row[..WIDTH].as_chunks::<16>().0;
-        for (sums, row) in sums.iter_mut().zip(row) {
-            for (sum, lane) in sums.iter_mut().zip(row.as_chunks::<4>().0) {
-                *sum = sum.plus(factor.times(Lanes::of(lane)));
+    let never = std::hint::black_box(usize::MAX);
+    let (turns, rest) = factors.as_chunks::<TURN>();
+    for (factors, rows) in turns.iter().zip(rows.chunks(TURN * stride)) {
+        for (step, factor) in factors.iter().enumerate() {
+            add_row::<WIDTH>(&mut sums, *factor, &rows[step * stride..]);
+            // For the sake of registers: see `span`.
+            if step == never {
+                sums = sums.map(|sums| sums.map(|sum| sum.times(sum)));
             }
         }
     }
+    for (factor, row) in rest.iter().zip(rows.chunks(stride).skip(turns.len() * TURN)) {
+        add_row::<WIDTH>(&mut sums, *factor, row);
+    }
     for (to, sum) in to.as_chunks_mut::<4>().0.iter_mut().zip(sums.as_flattened()) {
         *to = sum.numbers();
+    }
+}
+
+/// Rows that are added before a host may interrupt.
+const TURN: usize = 4;
+
+#[inline(always)]
+fn add_row<const WIDTH: usize>(sums: &mut [[Lanes; 4]; 2], factor: f32, row: &[f32]) {
+    let factor = Lanes::all(factor);
+    for (sums, row) in sums.iter_mut().zip(row[..WIDTH].as_chunks::<16>().0) {
+        for (sum, lane) in sums.iter_mut().zip(row.as_chunks::<4>().0) {
+            *sum = sum.plus(factor.times(Lanes::of(lane)));
+        }
     }
 }
 
@@ -399,7 +439,7 @@ mod tests {
         let high: Vec<i8> = weights.iter().map(|weight| (weight >> 4) as i8).collect();
         let matrix = Matrix { inputs, high: &high, low: &low_halves(weights), scales, bias };
         let mut quantised = Quantised::default();
-        quantised.set(input, inputs);
+        quantised.set(input.chunks_exact(inputs), inputs);
         let mut output = vec![f32::NAN; input.len() / inputs * outputs];
         quantised.multiply(&matrix, &mut output);
         output
@@ -410,7 +450,7 @@ mod tests {
         let mut random = Random(7);
         for _ in 0..60 {
             let (rows, inputs, outputs) =
-                (1 + random.below(70), BLOCK * (1 + random.below(48)), 2 * (1 + random.below(12)));
+                (1 + random.below(70), BLOCK * (1 + random.below(48)), 4 * (1 + random.below(6)));
             let size = 10_f32.powi(random.below(6) as i32 - 3);
             let input = random.numbers(rows * inputs, size);
             let weights: Vec<i16> = (0..outputs * inputs).map(|_| (random.number() * 4095.0) as i16).collect();
@@ -431,7 +471,7 @@ mod tests {
 
     #[test]
     fn the_largest_numbers_do_not_overflow() {
-        let found = multiplied(&[-1.0; 1536], &[-2047; 3072], &[1.0; 2], &[0.0; 2]);
+        let found = multiplied(&[-1.0; 1536], &[-2047; 4 * 1536], &[1.0; 4], &[0.0; 4]);
         assert!((found[0] - 2047.0 * 1536.0).abs() < 10.0, "{}", found[0]);
     }
 

@@ -8,6 +8,9 @@ const HEAD: usize = HIDDEN / HEADS;
 const ATTENTION: usize = 3 * HIDDEN;
 /// Keys that one query is multiplied with at once.
 const ABREAST: usize = 16;
+/// Tokens that pass through what is not attention together: what is made of them stays in the nearer caches, and a long text
+/// takes up no more memory than a short one.
+const TOGETHER: usize = 64;
 
 /// The vector of a text whose tokens these are.
 pub(crate) fn vector(packed: &Packed<'_>, tokens: &[u16]) -> [f32; HIDDEN] {
@@ -36,8 +39,8 @@ fn embedded(packed: &Packed<'_>, tokens: &[u16]) -> Vec<f32> {
 /// What the layers need beside the rows themselves, made once for all of them.
 struct Scratch {
     quantised: Quantised,
+    /// Queries, keys and values of each token; once a query has been answered, what it found is in its place.
     attention: Vec<f32>,
-    context: Vec<f32>,
     output: Vec<f32>,
     inner: Vec<f32>,
     keys: Vec<f32>,
@@ -47,12 +50,12 @@ struct Scratch {
 impl Scratch {
     fn new(tokens: usize) -> Scratch {
         let padded = tokens.next_multiple_of(ABREAST);
+        let together = tokens.min(TOGETHER);
         Scratch {
             quantised: Quantised::default(),
             attention: vec![0.0; tokens * ATTENTION],
-            context: vec![0.0; tokens * HIDDEN],
-            output: vec![0.0; tokens * HIDDEN],
-            inner: vec![0.0; tokens * INNER],
+            output: vec![0.0; together * HIDDEN],
+            inner: vec![0.0; together * INNER],
             keys: vec![0.0; padded * HEAD],
             scores: vec![0.0; padded],
         }
@@ -60,29 +63,37 @@ impl Scratch {
 }
 
 fn pass(layer: &Layer<'_>, rows: &mut [f32], scratch: &mut Scratch) {
-    scratch.quantised.set(rows, HIDDEN);
-    scratch.quantised.multiply(&layer.attention, &mut scratch.attention);
+    let several = scratch.attention.chunks_mut(TOGETHER * ATTENTION);
+    for (rows, attention) in rows.chunks(TOGETHER * HIDDEN).zip(several) {
+        scratch.quantised.set(rows.chunks_exact(HIDDEN), HIDDEN);
+        scratch.quantised.multiply(&layer.attention, attention);
+    }
     for head in 0..HEADS {
         attend(head, scratch);
     }
-    scratch.quantised.set(&scratch.context, HIDDEN);
-    scratch.quantised.multiply(&layer.output, &mut scratch.output);
-    add(rows, &scratch.output);
-    normalise(rows, &layer.after_attention);
+    let Scratch { quantised, attention, output, inner, .. } = scratch;
+    for (rows, found) in rows.chunks_mut(TOGETHER * HIDDEN).zip(attention.chunks(TOGETHER * ATTENTION)) {
+        let output = &mut output[..rows.len()];
+        let inner = &mut inner[..rows.len() / HIDDEN * INNER];
+        quantised.set(found.chunks_exact(ATTENTION).map(|row| &row[..HIDDEN]), HIDDEN);
+        quantised.multiply(&layer.output, output);
+        add(rows, output);
+        normalise(rows, &layer.after_attention);
 
-    scratch.quantised.set(rows, HIDDEN);
-    scratch.quantised.multiply(&layer.up, &mut scratch.inner);
-    gelu(&mut scratch.inner);
-    scratch.quantised.set(&scratch.inner, INNER);
-    scratch.quantised.multiply(&layer.down, &mut scratch.output);
-    add(rows, &scratch.output);
-    normalise(rows, &layer.after);
+        quantised.set(rows.chunks_exact(HIDDEN), HIDDEN);
+        quantised.multiply(&layer.up, inner);
+        gelu(inner);
+        quantised.set(inner.chunks_exact(INNER), INNER);
+        quantised.multiply(&layer.down, output);
+        add(rows, output);
+        normalise(rows, &layer.after);
+    }
 }
 
 /// Every token takes from the values of all tokens, by how well its query meets their keys.
 fn attend(head: usize, scratch: &mut Scratch) {
-    let Scratch { attention, context, keys, scores, .. } = scratch;
-    let tokens = context.len() / HIDDEN;
+    let Scratch { attention, keys, scores, .. } = scratch;
+    let tokens = attention.len() / ATTENTION;
     let padded = scores.len();
     let (query, key, value) = (head * HEAD, HIDDEN + head * HEAD, 2 * HIDDEN + head * HEAD);
 
@@ -92,14 +103,20 @@ fn attend(head: usize, scratch: &mut Scratch) {
             keys[part * padded + token] = key;
         }
     }
-    for (row, context) in attention.chunks_exact(ATTENTION).zip(context.chunks_exact_mut(HIDDEN)) {
-        for (block, scores) in scores.as_chunks_mut::<ABREAST>().0.iter_mut().enumerate() {
-            mix(scores, &row[query..query + HEAD], &keys[block * ABREAST..], padded);
+    for token in 0..tokens {
+        let query = token * ATTENTION + query..token * ATTENTION + query + HEAD;
+        let (pairs, last) = scores.as_chunks_mut::<{ 2 * ABREAST }>();
+        let count = pairs.len();
+        for (block, scores) in pairs.iter_mut().enumerate() {
+            mix(scores, &attention[query.clone()], &keys[block * 2 * ABREAST..], padded);
+        }
+        if let Some(scores) = last.first_chunk_mut::<ABREAST>() {
+            mix(scores, &attention[query.clone()], &keys[count * 2 * ABREAST..], padded);
         }
         softmax(&mut scores[..tokens]);
         let mut mixed = [0.0; HEAD];
         mix(&mut mixed, &scores[..tokens], &attention[value..], ATTENTION);
-        context[head * HEAD..][..HEAD].copy_from_slice(&mixed);
+        attention[query].copy_from_slice(&mixed);
     }
 }
 

@@ -479,3 +479,14 @@ fn what_cannot_be_done_is_told_by_field() {
     let small = Pixels::new(8, 8, 1, vec![255; 64]).png().expect("a PNG");
     assert_eq!(field(Edit { mask: Some(small.into()), ..edit("blur", &own, None) }), ["mask"]);
 }
+
+#[test]
+fn what_is_made_of_a_colour_has_that_colour() {
+    let own = picture(9, 9, |_, _| [215, 25, 30]);
+    for (prompt, mask) in [("make it blue", None), ("make the ball blue", Some(vec![255; 81]))] {
+        let [r, g, b] = at(&asked(&own, mask, prompt), 4, 4);
+        assert!(b > r.saturating_add(60) && b > g.saturating_add(30), "{prompt}: {r} {g} {b}");
+    }
+    let [r, g, b] = at(&asked(&own, None, "make it green"), 4, 4);
+    assert!(g > r.saturating_add(40) && g > b.saturating_add(30), "{r} {g} {b}");
+}

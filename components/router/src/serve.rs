@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
+use hybrid_guest::bytes;
 use hybrid_guest::types::Control;
 use spin_sdk::wasip3::http::types::Request;
-use spin_sdk::wasip3::wit_bindgen::{StreamReader, StreamResult, spawn};
+use spin_sdk::wasip3::wit_bindgen::{StreamReader, spawn};
 use spin_sdk::wasip3::wit_stream;
 
 use crate::answer::{Answer, JSON};
@@ -194,7 +195,7 @@ async fn embedding(visit: Visit<'_>) -> Result<Answer, Refusal> {
     *parameters = input.parameters();
     let vectors = embeddings::embed(vec![input.text], input.model, control).await?;
     let wanted = vectors.dimension.min(MAX_DIMENSION) as usize;
-    let values = numbers(vectors.values, wanted).await;
+    let values = bytes::numbers(vectors.values, wanted).await;
     let usable = wanted == vectors.dimension as usize && values.len() == wanted && wanted > 0;
     if !usable || values.iter().any(|value| !value.is_finite()) {
         let refusal = Refusal::useless("the model's vector is of no use");
@@ -202,18 +203,6 @@ async fn embedding(visit: Visit<'_>) -> Result<Answer, Refusal> {
     }
     let answer = Answer::bytes(JSON, output::embedding(&values, &vectors.served)).by(&vectors.served);
     Ok(answer.repeatable(&vectors.served, true))
-}
-
-pub(crate) async fn numbers(mut stream: StreamReader<f32>, wanted: usize) -> Vec<f32> {
-    let mut values = Vec::with_capacity(wanted);
-    while values.len() < wanted {
-        let (result, filled) = stream.read(values).await;
-        values = filled;
-        if !matches!(result, StreamResult::Complete(_)) {
-            break;
-        }
-    }
-    values
 }
 
 async fn llm(visit: Visit<'_>) -> Result<Answer, Refusal> {

@@ -5,6 +5,7 @@ mod house;
 mod admin;
 mod again;
 mod alone;
+mod apart;
 mod batch;
 mod cache;
 mod cancel;

@@ -55,6 +55,19 @@ pub async fn whole(body: StreamReader<u8>, most: usize) -> Result<Vec<u8>, TooLo
     Ok(bytes)
 }
 
+/// So many numbers of a stream, or as many as there are.
+pub async fn numbers(mut stream: StreamReader<f32>, wanted: usize) -> Vec<f32> {
+    let mut values = Vec::with_capacity(wanted);
+    while values.len() < wanted {
+        let (result, filled) = stream.read(values).await;
+        values = filled;
+        if !matches!(result, StreamResult::Complete(_)) {
+            break;
+        }
+    }
+    values
+}
+
 /// Sends `bytes` while the component goes on with something else, or after it has answered.
 pub fn send(to: StreamWriter<u8>, bytes: Vec<u8>) {
     send_pieces(to, std::iter::once(bytes));

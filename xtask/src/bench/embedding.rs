@@ -1,5 +1,6 @@
 //! What a vector costs: `POST /embedding` through the whole host, with fresh instances for every request and with kept ones,
-//! beside onnxruntime, which runs the same model natively on one thread.
+//! beside onnxruntime, which runs the same model natively on one thread; what a list of texts gains by the other cores; and
+//! the memory that many texts leave behind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,12 +17,20 @@ use super::server::Server;
 use crate::process::{program, run as run_program};
 use crate::{model, tree};
 
+const MODEL: &str = "local/all-MiniLM-L6-v2";
 /// Of a text, the start's and the end's among them.
 const TOKENS: [usize; 4] = [4, 16, 38, 122];
 const ROUNDS: usize = 3;
 /// CPU time is counted in hundredths of a second: this much of it is one in a hundred.
 const LENGTH: Duration = Duration::from_millis(1500);
 const MANY: usize = 10_000;
+/// The lengths of those, one after the other; what is longer than the last is cut.
+const MIXED: [usize; 8] = [4, 16, 8, 38, 6, 122, 12, 256];
+const CONNECTIONS: usize = 16;
+/// Texts of one request, each of so many tokens.
+const LIST: usize = 64;
+const LIST_TOKENS: usize = 16;
+const LISTS: usize = 9;
 
 pub(super) fn run(host: &Path) -> anyhow::Result<()> {
     let folder = tree::target().join("bench");
@@ -30,6 +39,8 @@ pub(super) fn run(host: &Path) -> anyhow::Result<()> {
     fs::write(&fresh, "[limits]\nrequests_per_instance = 1\n")?;
     let kept = folder.join("kept.toml");
     fs::write(&kept, "")?;
+    let within = folder.join("within.toml");
+    fs::write(&within, "[components.local-embedding]\napart = false\n")?;
     let start = |name, config: &Path| {
         let config = config.to_string_lossy();
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--config", &config];
@@ -57,23 +68,54 @@ pub(super) fn run(host: &Path) -> anyhow::Result<()> {
             None => println!("{tokens:<8} {fresh:>16.2} {kept:>16.2} {:>12}", "-"),
         }
     }
-    // On a host that has done nothing else: what long texts took is there until their instances go.
+    println!("\nPOST /v1/embeddings with {LIST} texts of {LIST_TOKENS} tokens, wall ms, medians of {LISTS}");
+    let one = runtime.block_on(list_ms(&start("in the request's store", &within)?))?;
+    let all = runtime.block_on(list_ms(&servers[1]))?;
+    println!("on one core {one:.0}, on all cores {all:.0}: {:.0} % of it", 100.0 * all / one);
+
+    // On a host that has done nothing else.
     let server = start("many", &kept)?;
     let before = server.resident_mb()?;
     runtime.block_on(async {
-        let mut sender = connect(&server.address).await?;
-        for _ in 0..MANY {
-            ask(&mut sender, &server.address, &text(6)).await?;
+        let mut connections = tokio::task::JoinSet::new();
+        for connection in 0..CONNECTIONS {
+            let address = server.address.clone();
+            connections.spawn(async move {
+                let mut sender = connect(&address).await?;
+                for number in (connection..MANY).step_by(CONNECTIONS) {
+                    ask(&mut sender, &address, &text(MIXED[number / CONNECTIONS % MIXED.len()])).await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(done) = connections.join_next().await {
+            done??;
         }
         anyhow::Ok(())
     })?;
     // Weights are counted once for each instance that maps them, and are there once.
     println!(
-        "resident memory {before:.0} MB, after {MANY} embeddings {:.0} MB; {:.0} MB where shared pages count once",
+        "\nresident memory {before:.0} MB, after {MANY} embeddings of up to 256 tokens on {CONNECTIONS} connections {:.0} MB \
+         (at most {:.0}); {:.0} MB where shared pages count once",
         server.resident_mb()?,
+        server.peak_mb()?,
         server.proportional_mb()?,
     );
     Ok(())
+}
+
+/// One list of texts, from the request to the last byte of the answer.
+async fn list_ms(server: &Server) -> anyhow::Result<f64> {
+    let mut sender = connect(&server.address).await?;
+    let body = serde_json::json!({ "input": vec![text(LIST_TOKENS); LIST], "model": MODEL }).to_string();
+    let mut found = Vec::new();
+    for _ in 0..LISTS {
+        let began = Instant::now();
+        send(&mut sender, &server.address, "/v1/embeddings", body.clone()).await?;
+        found.push(began.elapsed().as_secs_f64() * 1000.0);
+    }
+    found.sort_by(f64::total_cmp);
+    Ok(found[LISTS / 2])
 }
 
 /// Each word is one token.
@@ -102,11 +144,14 @@ async fn cpu_ms(server: &Server, tokens: usize) -> anyhow::Result<f64> {
 }
 
 async fn ask(sender: &mut Sender, address: &str, text: &str) -> anyhow::Result<()> {
+    send(sender, address, "/embedding", serde_json::json!({ "text": text }).to_string()).await
+}
+
+async fn send(sender: &mut Sender, address: &str, path: &str, body: String) -> anyhow::Result<()> {
     if sender.ready().await.is_err() {
         *sender = connect(address).await?;
     }
-    let body = serde_json::json!({ "text": text }).to_string();
-    let request = http::Request::post("/embedding")
+    let request = http::Request::post(path)
         .header("host", address)
         .header("content-type", "application/json")
         .body(Full::new(Bytes::from(body)))?;
@@ -115,7 +160,7 @@ async fn ask(sender: &mut Sender, address: &str, text: &str) -> anyhow::Result<(
     let body = body.collect().await.context("a broken answer")?.to_bytes();
     ensure!(head.status == 200, "{}: {}", head.status, String::from_utf8_lossy(&body));
     let model = head.headers.get("x-model").and_then(|model| model.to_str().ok()).unwrap_or_default();
-    ensure!(model == "local/all-MiniLM-L6-v2", "`{model}` answered");
+    ensure!(model == MODEL, "`{model}` answered");
     Ok(())
 }
 

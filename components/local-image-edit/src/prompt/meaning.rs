@@ -25,7 +25,7 @@ pub(super) fn steps(clause: &mut Clause, masked: bool) -> Result<Vec<Step>, Misu
     } else if clause.holds(|word| matches!(word, Word::Quality(..))) {
         quality(clause)
     } else if clause.holds(|word| matches!(word, Word::Colour(_) | Word::Gray | Word::ColourNoun)) {
-        coloured(clause, 0.6)?
+        coloured(clause, false)?
     } else {
         unsaid(clause)?
     };
@@ -67,7 +67,7 @@ fn verb(clause: &mut Clause, verb: Verb, masked: bool) -> Result<Operation, Misu
             if clause.has(Word::Effect(Effect::Oil)) {
                 return Ok(effect(clause, Effect::Oil));
             }
-            return coloured(clause, 0.85);
+            return coloured(clause, true);
         }
         Verb::Redact => return Ok(Operation::Fill(colour::name("black").expect("it has a name"))),
         Verb::Fill => {
@@ -378,7 +378,7 @@ fn tone_by(quality: Quality, share: f32) -> Operation {
 }
 
 /// A shift of the colours for "more blue" and "bluer", shades of the colour for "blue".
-fn coloured(clause: &mut Clause, usual: f32) -> Result<Operation, Misunderstood> {
+fn coloured(clause: &mut Clause, tinted: bool) -> Result<Operation, Misunderstood> {
     let bluer = clause.is_comparative();
     let mut noun = false;
     while clause.has(Word::ColourNoun) {
@@ -407,7 +407,12 @@ fn coloured(clause: &mut Clause, usual: f32) -> Result<Operation, Misunderstood>
     if bluer || sign.is_some() {
         return Ok(Operation::Tone(Tone::Cast(colour, sign.unwrap_or(1.0) * amount(clause, 0.4).clamp(0.0, 2.0))));
     }
-    let usual = if noun && usual < 0.8 { 0.4 } else { usual };
+    // What is made blue is blue afterwards, whatever it was: less of it would make violet of red.
+    let usual = match (tinted, noun) {
+        (true, _) => 0.85,
+        (false, true) => 0.4,
+        (false, false) => 1.0,
+    };
     Ok(Operation::Tone(Tone::Tint(colour, amount(clause, usual).clamp(0.05, 1.0))))
 }
 

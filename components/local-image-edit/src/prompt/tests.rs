@@ -192,7 +192,7 @@ fn tones_are_understood() {
     );
     all(&["less red", "too red", "reduce the red"], Cast(c("red"), -0.4));
     all(&["remove the green cast"], Cast(c("green"), -0.5));
-    all(&["make it orange", "turn everything orange"], Tint(c("orange"), 0.6));
+    all(&["make it orange", "turn everything orange"], Tint(c("orange"), 1.0));
     all(&["add a blue tint", "give it a blue colour cast"], Tint(c("blue"), 0.4));
     all(&["recolour it purple", "colorize it purple", "paint it purple"], Tint(c("purple"), 0.85));
     all(&["shift the hue by 40 degrees", "hue shift of 40°"], Hue(40.0));
@@ -283,7 +283,7 @@ fn places_are_understood() {
         assert_eq!(found[0].place, place, "`{prompt}`");
     };
     let orange = c("sunset").mixed(c("orange"));
-    placed("Make the sky sunset orange", Tint(orange, 0.6).into(), Place::Sky);
+    placed("Make the sky sunset orange", Tint(orange, 1.0).into(), Place::Sky);
     placed("darken the sky", Brightness(-0.25).into(), Place::Sky);
     placed("blur the left side", Blur(Reach::Usual(1.0)).into(), Place::Left);
     placed("brighten only the top half", Brightness(0.25).into(), Place::Top);
@@ -319,8 +319,8 @@ fn a_mask_names_its_thing() {
     ] {
         masked(prompt, Remove);
     }
-    masked("make the car red", Tint(c("red"), 0.6).into());
-    masked("make the old red car blue", Tint(c("blue"), 0.6).into());
+    masked("make the car red", Tint(c("red"), 1.0).into());
+    masked("make the old red car blue", Tint(c("blue"), 1.0).into());
     masked("recolour the shirt green", Tint(c("green"), 0.85).into());
     masked("blur the face", Blur(Reach::Usual(1.0)).into());
     masked("pixelate the number plate", Pixelate(Reach::Usual(1.0)).into());

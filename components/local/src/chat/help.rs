@@ -1,5 +1,7 @@
 //! What the platform says of itself: short texts, each about one thing that people ask.
 
+use super::text::{is_common, words};
+
 /// The first is the answer to everything that none of the others fits.
 pub(super) const PASSAGES: &[&str] = &[
     "This platform serves text-to-speech, speech-to-text, pictures, picture editing, language models and embeddings behind one \
@@ -22,6 +24,30 @@ pub(super) const PASSAGES: &[&str] = &[
     "A capability is replaced while requests run by putting another component's file into the folder of components; requests that \
      run end on the version they began with.",
 ];
+
+/// Words of questions about all of it: "what can this platform do?"
+const ALL_OF_IT: &[&str] = &[
+    "platform",
+    "api",
+    "server",
+    "service",
+    "feature",
+    "capability",
+    "capabilities",
+    "offer",
+    "offers",
+    "use",
+    "work",
+    "works",
+    "help",
+    "everything",
+    "about",
+];
+
+/// Whether a question is about the platform as a whole, so that no passage about one thing fits.
+pub(super) fn is_about_all(question: &str) -> bool {
+    words(question).iter().all(|word| is_common(word) || ALL_OF_IT.contains(&word.as_str()))
+}
 
 const ENDPOINTS: &[&str] = &["/image", "/edit-image", "/tts", "/stt", "/llm", "/embedding", "/health", "/docs", "/v1/"];
 

@@ -140,7 +140,7 @@ pub(super) fn request(conversation: &Conversation) -> Request {
             () if names(SUMMARY) => Some(Wish::Summary),
             () if names(KEYWORDS) => Some(Wish::Keywords),
             () if names(RANKING) => Some(Wish::Ranking),
-            () if names(ITSELF) || help::names_endpoint(&line) => Some(Wish::Help),
+            () if names_itself(&line) || help::names_endpoint(&line) => Some(Wish::Help),
             () => None,
         }
     };
@@ -157,19 +157,22 @@ pub(super) fn request(conversation: &Conversation) -> Request {
         // Whoever gives an instruction about a text may have questions within the text.
         let own =
             if matches!(wish, Some(Wish::Summary | Wish::Keywords)) { wish_of(line).is_some() } else { asks(at, line) };
-        if own { question.push(line) } else { rest.push((*line).to_owned()) }
+        // An instruction and the beginning of its text may be one sentence: "Summarise: the tide is high today".
+        let shared = line.split_once([':', '：']).filter(|(asked, text)| {
+            matches!(wish, Some(Wish::Summary | Wish::Keywords)) && wish_of(asked).is_some() && !text.trim().is_empty()
+        });
+        match shared {
+            Some((asked, text)) if own => {
+                question.push(asked);
+                rest.push(text.trim().to_owned());
+            }
+            _ if own => question.push(line),
+            _ => rest.push((*line).to_owned()),
+        }
     }
     if question.is_empty() && wish.is_none() && lines.len() <= 2 {
         question.append(&mut lines.clone());
         rest.clear();
-    }
-    // An instruction and its text may be one sentence: "Summarise: the tide is high today".
-    if rest.is_empty()
-        && given.is_empty()
-        && matches!(wish, Some(Wish::Summary | Wish::Keywords))
-        && let Some((_, text)) = asked.split_once([':', '：'])
-    {
-        rest.extend(sentences(text).into_iter().map(str::to_owned));
     }
     given.append(&mut rest);
     let wish = match wish {
@@ -180,6 +183,12 @@ pub(super) fn request(conversation: &Conversation) -> Request {
         None => Wish::Answer,
     };
     Request { wish, question: question.join(" "), given }
+}
+
+/// Whether a question is put to the platform about itself.
+pub(super) fn names_itself(question: &str) -> bool {
+    let question = question.to_lowercase();
+    ITSELF.iter().any(|word| question.contains(word))
 }
 
 fn is_question(line: &str) -> bool {

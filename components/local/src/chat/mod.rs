@@ -109,6 +109,9 @@ fn found(request: &Request, texts: &[String], nearness: &Nearness) -> String {
                 .collect::<Vec<_>>()
                 .join("\n")
         }
+        Wish::Help if intent::names_itself(&request.question) && help::is_about_all(&request.question) => {
+            texts[0].clone()
+        }
         Wish::Help => match nearness.answers(texts.len(), 2) {
             places if !places.is_empty() => chosen(places),
             _ if request.question.is_empty() => texts[0].clone(),

@@ -53,6 +53,8 @@ fn a_text_is_summed_up_by_its_own_sentences() {
         assert!(!short.is_empty() && TIDES.contains(&short), "{instruction}: {short}");
     }
     assert_eq!(user("Summarize: The tide is high today."), "The tide is high today.");
+    // Its first sentence belongs to it too, and opens what is said of it.
+    assert_eq!(user(&format!("Summarise: {TIDES}")), user(&format!("Summarise:\n{TIDES}")));
     // A text that asks nothing.
     assert!(TIDES.contains(&user(TIDES)));
     assert_eq!(user("Summarise, please."), "There is no text here to sum up.");
@@ -151,4 +153,12 @@ fn a_list_of_parts_is_read_too() {
     let more = r#"{"content": [{"type": "text", "text": "What is this?"}, {"type": "image_url"}]}"#;
     let turn = Message { role: Role::User, text: None, more: Some(more.to_owned()) };
     assert!(asked(vec![turn]).contains("“What is this?”"));
+}
+
+#[test]
+fn who_asks_what_the_platform_does_is_told_of_all_of_it() {
+    for question in ["What can this platform do?", "What can you do", "How do I use the API?", "who are you?"] {
+        assert!(user(question).starts_with("This platform serves text-to-speech"), "{question}: {}", user(question));
+    }
+    assert!(user("How do I edit a picture with this API?").contains("/edit-image"));
 }

@@ -12,7 +12,7 @@ use crate::bindings::hybrid::embedding::embedding as embeddings;
 use crate::input::{Fields, Parameters, Wrong, characters};
 use crate::limits::{EMBEDDING_NUMBERS, EMBEDDING_TEXTS, Limits};
 use crate::refusal::Refusal;
-use crate::serve::{Visit, numbers};
+use crate::serve::Visit;
 
 /// More than any model's vectors have.
 const MAX_DIMENSIONS: u64 = 16_384;
@@ -101,7 +101,7 @@ pub(crate) async fn answer(visit: Visit<'_>) -> Result<Answer, Refusal> {
             Refusal::wrong("input", format!("is too much at once: at most {EMBEDDING_NUMBERS} numbers go out"));
         return Err(Refusal { attempts, ..refusal });
     }
-    let values = numbers(vectors.values, wanted).await;
+    let values = bytes::numbers(vectors.values, wanted).await;
     if wanted == 0 || values.len() != wanted || values.iter().any(|value| !value.is_finite()) {
         return Err(Refusal { attempts, ..Refusal::useless("the model's vectors are of no use") });
     }
