@@ -84,6 +84,11 @@ impl Access {
         self.written = true;
     }
 
+    /// Whether it is part of another request.
+    pub fn is_part(&self) -> bool {
+        self.written
+    }
+
     pub fn status(&mut self, status: StatusCode) {
         self.status = Some(status);
     }
@@ -178,7 +183,10 @@ impl Access {
                 None => "gone",
             };
             registry.usage.count(lane, work, !error.is_empty());
-            registry.gen_ai.count(lane, work, time, self.first, error);
+            // Who was refused at the door asked no model.
+            if !work.operation.is_empty() {
+                registry.gen_ai.count(lane, work, time, self.first, error);
+            }
         }
         if let Some(part) = &self.part
             && let Some(traces) = &part.traces

@@ -23,6 +23,8 @@ use crate::canary::Terms;
 use crate::component::{Interface, Loaded};
 use crate::config::{Admin as Told, Config, Outbound};
 use crate::intake::{Check, Refused};
+use crate::key_cli;
+use crate::keyvalue::Trouble;
 use crate::registry::{Generation, Registry};
 use crate::server::Stop;
 use crate::swap::{Change, Door, Outcome, Swaps};
@@ -36,6 +38,11 @@ const HEAD_WAIT: Duration = Duration::from_secs(10);
 const BODY_WAIT: Duration = Duration::from_secs(300);
 /// A detached minisign signature of the body, in base64 since it has four lines.
 pub const SIGNATURE: &str = "x-minisign";
+
+/// A wish for a key has a name, a dozen words and a few numbers.
+const MAX_WISH_BYTES: usize = 64 * 1024;
+/// Who changed keys, in the audit log.
+const BY: &str = "admin address";
 
 pub type Answer = Response<Full<Bytes>>;
 
@@ -145,8 +152,16 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
             answer
         }
         (Method::GET, ["components"]) => json_answer(StatusCode::OK, &components(&desk.registry)),
+        (Method::GET, ["keys"]) => told_of_keys(key_cli::list(desk.registry.stores()).await, StatusCode::OK),
+        (Method::POST, ["keys"]) => make_key(desk, request).await,
+        (Method::DELETE, ["keys", which]) => {
+            let dir = &desk.registry.config().state_dir;
+            told_of_keys(key_cli::revoke(desk.registry.stores(), dir, BY, which).await, StatusCode::OK)
+        }
         (Method::GET, ["usage"]) => usage(desk, request.uri().query().unwrap_or_default()).await,
         (_, ["metrics" | "components" | "usage"]) => not_allowed("GET"),
+        (_, ["keys"]) => not_allowed("GET, POST"),
+        (_, ["keys", _]) => not_allowed("DELETE"),
         (_, ["components", _]) => not_allowed("PUT, DELETE"),
         (_, ["components", _, "rollback" | "promote" | "abandon"]) => not_allowed("POST"),
         _ => refused(StatusCode::NOT_FOUND, "not_found", "the admin address knows no such path"),
@@ -189,6 +204,37 @@ async fn usage(desk: &Desk, query: &str) -> Answer {
         Ok(told) => json_answer(StatusCode::OK, &told),
         Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", &format!("{error:#}")),
     }
+}
+
+/// A key as the body wants it: `{"name": "phone", "scopes": ["CAPABILITY"], "limits": {"requests_per_minute": 60},
+/// "valid_seconds": 86400}`, all but the name left out at will. The key itself is told this once.
+async fn make_key(desk: &Desk, request: Request<Incoming>) -> Answer {
+    let body = Limited::new(request.into_body(), MAX_WISH_BYTES).collect();
+    let wanted = match tokio::time::timeout(HEAD_WAIT, body).await {
+        Ok(Ok(body)) => key_cli::wanted(&body.to_bytes()),
+        _ => Err(anyhow::anyhow!("the body must come at once, with at most {MAX_WISH_BYTES} bytes")),
+    };
+    let wanted = match wanted {
+        Ok(wanted) => wanted,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, "validation_error", &format!("{error:#}")),
+    };
+    let dir = &desk.registry.config().state_dir;
+    told_of_keys(key_cli::create(desk.registry.stores(), dir, BY, wanted).await, StatusCode::CREATED)
+}
+
+fn told_of_keys(done: Result<Value>, status: StatusCode) -> Answer {
+    let mut answer = match done {
+        Ok(told) => json_answer(status, &told),
+        Err(error) => {
+            let (status, code) = match error.downcast_ref::<Trouble>() {
+                Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable"),
+                None => (StatusCode::UNPROCESSABLE_ENTITY, "validation_error"),
+            };
+            refused(status, code, &format!("{error:#}"))
+        }
+    };
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
 }
 
 /// A new version, in the body. `?canary=5` gives it to five percent of the clients first, `&promote_after=1000` makes it

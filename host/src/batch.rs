@@ -24,7 +24,7 @@ pub const PATH: &str = "/batch";
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Requests in one. Towards limits of requests a batch counts as one; its tokens and pictures count as they are.
+    /// Requests in one. Each counts towards limits; where not all of them fit into what is left, none is let in.
     pub items: usize,
     /// At work at once, of one batch: providers of models refuse more.
     pub at_once: usize,

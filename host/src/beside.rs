@@ -91,7 +91,13 @@ impl Visit {
     }
 
     pub async fn ask(&self, path: &Uri) -> Result<Admitted, Response<Answer>> {
-        inside::ask(&self.desk, &self.client, &self.generation, &self.method, path, &self.headers, &self.id).await
+        self.ask_many(path, 1).await
+    }
+
+    /// So many requests at once: all of them may come in, or none.
+    async fn ask_many(&self, path: &Uri, count: usize) -> Result<Admitted, Response<Answer>> {
+        let (desk, client, generation) = (&self.desk, &self.client, &self.generation);
+        inside::ask(desk, client, generation, &self.method, path, count, &self.headers, &self.id).await
     }
 
     /// The whole body.
@@ -136,7 +142,7 @@ impl Beside {
         let jobs = Jobs::start(registry, lanes, stop, &budget)?;
         let cache = Arc::new(Cache::default());
         registry.metrics.add(Arc::clone(&cache) as _);
-        Ok(Arc::new(Self { jobs, again: Again::default(), cache, lanes: lanes.clone(), budget }))
+        Ok(Arc::new(Self { jobs, again: Again::new(&registry.config())?, cache, lanes: lanes.clone(), budget }))
     }
 
     /// Looks at few headers, by name alone.
@@ -227,8 +233,8 @@ impl Beside {
                 Ok(batch) => batch,
                 Err(refusal) => return Err(Refused::of(refusal, admitted)),
             };
-            // What is asked many times must be allowed, and counts.
-            admitted = match visit.ask(&batch.path).await {
+            // What is asked many times must be allowed, and counts as often.
+            admitted = match visit.ask_many(&batch.path, batch.items.len()).await {
                 Ok(admitted) => admitted,
                 Err(answer) => return Ok(Done::Told(answer)),
             };

@@ -219,15 +219,20 @@ fn print(ask: &Ask, answer: &Json) {
 }
 
 /// The way to a host's admin address.
-struct Door {
-    address: String,
-    token: Option<String>,
+pub struct Door {
+    pub address: String,
+    pub token: Option<String>,
 }
 
 impl Door {
     fn call(&self, method: Method, path: &str, body: Bytes, signature: Option<&str>) -> Result<Json> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (status, answer) = runtime.block_on(self.send(method, path, body, signature))?;
+        runtime.block_on(self.ask(method, path, body, signature))
+    }
+
+    /// The answer, or the host's reason for none.
+    pub async fn ask(&self, method: Method, path: &str, body: Bytes, signature: Option<&str>) -> Result<Json> {
+        let (status, answer) = self.send(method, path, body, signature).await?;
         if status.is_success() {
             return Ok(answer);
         }

@@ -21,6 +21,7 @@ pub use crate::limits::{ComponentLimits, Isolation};
 use crate::limits::{LimitsText, SmokeText};
 use crate::models::Models;
 use crate::otlp::{Target, TargetText};
+use crate::redis_link::Address;
 use crate::smoke::Call;
 use crate::telemetry::Level;
 use crate::tls;
@@ -398,6 +399,7 @@ struct File {
     data_dir: Option<PathBuf>,
     models_file: Option<PathBuf>,
     store: Option<String>,
+    store_ca: Option<PathBuf>,
     stores: BTreeMap<String, Kind>,
     telemetry: TargetText,
     app_dir: Option<PathBuf>,
@@ -632,7 +634,11 @@ impl Config {
             .or_else(|| environment("HOME").map(|dir| PathBuf::from(dir).join(".local/share/hybrid-ai")))
             .unwrap_or_else(|| std::env::temp_dir().join("hybrid-ai"));
         let store = environment("HYBRID_STORE").or(file.store);
-        let (place, place_unsaid) = (Place::parse(store.as_deref(), &state_dir)?, store.is_none());
+        let ca = file.store_ca.map(|ca| beside(place, &ca));
+        let (place, place_unsaid) = (Place::parse(store.as_deref(), ca.as_deref(), &state_dir)?, store.is_none());
+        if jobs.store == jobs::Keep::Redis && !matches!(place, Place::Redis(_)) {
+            bail!("`jobs.store` is redis, so `store` (or HYBRID_STORE) must be redis://HOST[:PORT]");
+        }
         let data_dir = named
             .or_else(|| environment("XDG_CACHE_HOME").map(|dir| PathBuf::from(dir).join("hybrid-ai")))
             .or_else(|| environment("HOME").map(|dir| PathBuf::from(dir).join(".cache/hybrid-ai")))
@@ -681,6 +687,14 @@ impl Config {
         self.forms.iter().find(|(prefix, _)| path.starts_with(prefix.as_str())).map(|(_, form)| Arc::clone(form))
     }
 
+    /// The Redis that jobs are shared in, and what is kept under `Idempotency-Key`.
+    pub fn shared_jobs(&self) -> Option<&Address> {
+        match &self.place {
+            Place::Redis(address) if self.jobs.store == jobs::Keep::Redis => Some(address),
+            _ => None,
+        }
+    }
+
     /// Lets one component served alone send HTTP wherever it likes, and gives it no chain.
     pub fn alone(mut self, name: &str) -> Self {
         self.chains.clear();
@@ -725,6 +739,10 @@ impl Config {
         if keep(self.place != before.place || self.stores != before.stores, "store") {
             self.place = before.place.clone();
             self.stores.clone_from(&before.stores);
+        }
+        let shared = |jobs: &jobs::Limits| (jobs.store, jobs.lease_ms);
+        if keep(shared(&self.jobs) != shared(&before.jobs), "jobs.store") {
+            (self.jobs.store, self.jobs.lease_ms) = shared(&before.jobs);
         }
         if keep(self.traces != before.traces, "telemetry") {
             self.traces.clone_from(&before.traces);

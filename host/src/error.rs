@@ -141,6 +141,18 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// The answer as clients of some path expect it.
+    pub fn formed(&self, form: Option<&Form>, request_id: &HeaderValue) -> Response<Full<Bytes>> {
+        let mut answer = self.answer(request_id);
+        if let Some(form) = form {
+            *answer.body_mut() = form.body(self);
+            *answer.status_mut() = form.status(self);
+        }
+        answer
+    }
+}
+
 /// The host's own words as clients of some paths expect them. Data: the host knows no form but its own.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

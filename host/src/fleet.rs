@@ -186,12 +186,12 @@ impl Fleet {
 
 /// Where others reach what listens on all addresses: by the one from which this host reaches the Redis that they share.
 fn reached(listen: SocketAddr, place: &Place) -> SocketAddr {
-    let Place::Redis(url) = place else { return listen };
+    let Place::Redis(address) = place else { return listen };
     if !listen.ip().is_unspecified() {
         return listen;
     }
     let own = || {
-        let host = url.split_once("://")?.1.split('/').next()?.rsplit('@').next()?;
+        let host = address.url.split_once("://")?.1.split('/').next()?.rsplit('@').next()?;
         let host = if host.rsplit(']').next()?.contains(':') { host.to_owned() } else { format!("{host}:6379") };
         let socket = UdpSocket::bind("[::]:0").or_else(|_| UdpSocket::bind("0.0.0.0:0")).ok()?;
         // Nothing is sent: the system only finds the way.
@@ -299,11 +299,12 @@ impl Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redis_link::Address;
 
     #[test]
     fn a_host_that_listens_everywhere_is_reached_by_the_address_that_leads_to_redis() {
         let listen = |text: &str| text.parse::<SocketAddr>().expect("an address");
-        let redis = |url: &str| Place::Redis(url.to_owned());
+        let redis = |url: &str| Place::Redis(Address { url: url.to_owned(), ca: None });
         for url in ["redis://127.0.0.1", "redis://user:p%40ss@127.0.0.1:6379/2"] {
             assert_eq!(reached(listen("0.0.0.0:3001"), &redis(url)), listen("127.0.0.1:3001"), "{url}");
         }

@@ -19,6 +19,8 @@ use crate::request::{self, Answer, Desk, Whose};
 pub const SECRET_SETTING: &str = "admission_secret";
 
 const ADMISSION: HeaderName = HeaderName::from_static("x-admission");
+/// For how many requests it stands that is asked about.
+const ADMISSION_COUNT: HeaderName = HeaderName::from_static("x-admission-count");
 const ADMITTED_AS: HeaderName = HeaderName::from_static("x-admitted-as");
 const CALLER: HeaderName = HeaderName::from_static("x-log-caller");
 /// Asked of components: is this answer one that the same request would get again? They answer in the same words.
@@ -66,13 +68,15 @@ pub fn may_see(caller: &str, maker: &str) -> bool {
     caller == maker || (caller.starts_with(NOBODY) && maker.starts_with(NOBODY))
 }
 
-/// Asks whether a request with this head may come in. Otherwise the answer is the client's.
+/// Asks whether `count` requests with this head may come in. Otherwise the answer is the client's.
+#[expect(clippy::too_many_arguments, reason = "one caller; they are what a request is made of")]
 pub async fn ask(
     desk: &Arc<Desk>,
     client: &Arc<str>,
     generation: &Arc<Generation>,
     method: &Method,
     path: &Uri,
+    count: usize,
     headers: &HeaderMap,
     id: &HeaderValue,
 ) -> Result<Admitted, Response<Answer>> {
@@ -84,6 +88,7 @@ pub async fn ask(
         asked.remove(name);
     }
     asked.insert(ADMISSION, HeaderValue::from_static(secret()));
+    asked.insert(ADMISSION_COUNT, HeaderValue::from(count));
     asked.insert(request::REQUEST_ID, id.clone());
     *question.headers_mut() = asked;
     let (desk, client, generation) = (Arc::clone(desk), Arc::clone(client), Arc::clone(generation));
@@ -219,7 +224,8 @@ pub fn of_the_answer(mut headers: HeaderMap) -> HeaderMap {
 pub fn of_the_work(headers: &HeaderMap) -> HeaderMap {
     const PLAIN: &[&str] = &["accept", "accept-language", "user-agent", "traceparent", "tracestate"];
     /// What the host has dealt with.
-    const DONE: &[&str] = &["x-admission", "x-admitted-as", "x-webhook-url", "x-cache", "x-cache-ttl", "x-real-ip"];
+    const DONE: &[&str] =
+        &["x-admission", "x-admission-count", "x-admitted-as", "x-webhook-url", "x-cache", "x-cache-ttl", "x-real-ip"];
     const SECRETS: &[&str] = &["key", "token", "auth", "secret", "password", "cookie", "session", "signature"];
     let wanted = |name: &str| {
         let told = name.starts_with("content-") && name != "content-length";

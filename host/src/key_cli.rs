@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use http::Method;
 use lexopt::prelude::*;
 use serde_json::{Value as Json, json};
 
 use crate::audit;
+use crate::cli::Door;
 use crate::config::{Config, Overrides};
 use crate::keys::{self, Record, Wanted};
 use crate::keyvalue::{Place, Stores};
@@ -34,9 +36,13 @@ enum Command {
 }
 
 /// Where the command goes.
-struct Way {
-    stores: Arc<Stores>,
-    config: Config,
+enum Way {
+    Store {
+        stores: Arc<Stores>,
+        config: Box<Config>,
+    },
+    /// The host that runs has the store to itself.
+    Host(Door),
 }
 
 /// Runs what follows `hybrid-ai key`.
@@ -87,23 +93,52 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<()
 
 impl Way {
     fn find(mut config: Config) -> Result<Self> {
+        let door = config.admin.listen.map(|address| {
+            let token = config.admin.token.clone();
+            Door { address: address.to_string(), token }
+        });
         // Without a word in the configuration the first key makes the file, which hosts use from then on.
         if config.place == Place::Memory && config.place_unsaid {
             config.place = Place::File;
         }
         if config.place == Place::Memory {
-            bail!("the configuration keeps keys in memory, where only the running host can make one");
+            let door = door.context("the configuration keeps keys in memory, where only the running host can make one");
+            return door.map(Way::Host);
         }
-        let stores = Stores::open(&config.place, &config.stores, &config.state_dir)?;
+        let stores = match (Stores::open(&config.place, &config.stores, &config.state_dir), door) {
+            (Ok(stores), _) => stores,
+            (Err(_), Some(door)) if config.place == Place::File && is_in_use(&config.state_dir) => {
+                return Ok(Way::Host(door));
+            }
+            (Err(error), _) => return Err(error),
+        };
         if stores.shared().is_some_and(|(is_up, _)| !is_up) {
             bail!("the Redis that keeps the keys cannot be reached");
         }
-        Ok(Self { stores, config })
+        Ok(Way::Store { stores, config: Box::new(config) })
     }
 
     async fn ask(self, command: Command) -> Result<Json> {
-        answer(&self.stores, &self.config.state_dir, "command line", command).await
+        match self {
+            Way::Store { stores, config } => answer(&stores, &config.state_dir, "command line", command).await,
+            Way::Host(door) => {
+                let (method, path, body) = match command {
+                    Command::Create(wanted) => (Method::POST, "/keys".to_owned(), serde_json::to_vec(&wanted)?),
+                    Command::List => (Method::GET, "/keys".to_owned(), Vec::new()),
+                    Command::Revoke(which) => (Method::DELETE, format!("/keys/{which}"), Vec::new()),
+                };
+                door.ask(method, &path, body.into(), None).await
+            }
+        }
     }
+}
+
+/// A file of keys belongs to one process at a time.
+fn is_in_use(state_dir: &Path) -> bool {
+    matches!(
+        redb::Database::open(crate::keyvalue::file::path(state_dir, "state")),
+        Err(redb::DatabaseError::DatabaseAlreadyOpen)
+    )
 }
 
 /// Does what is asked, and tells it as the admin address does too.

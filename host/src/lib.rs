@@ -54,6 +54,7 @@ mod link;
 mod memory;
 mod models;
 mod outbound;
+mod redis_link;
 mod request;
 mod shape;
 mod shelf;

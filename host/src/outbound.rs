@@ -25,7 +25,7 @@ use wasmtime_wasi_http::{
 use crate::address::{NotPublic, PublicResolver, is_public};
 use crate::config::{ComponentLimits, Grant, Limits, Origin, Outbound};
 use crate::metrics::Metrics;
-use crate::trace::{self, Kind, Part, Span, TRACEPARENT, Value};
+use crate::trace::{self, Kind, Part, Span, TRACEPARENT, TRACESTATE, Value};
 use crate::waiting::{Wait, Waiting};
 
 /// The connections of all components. Lives as long as the process.
@@ -195,6 +195,7 @@ impl Hooks {
                 grant.results.iter().find(|pattern| pattern.matches(&origin)).ok_or(Error::HttpRequestDenied)?;
             // Whose trace it is concerns nobody there.
             request.headers_mut().remove(TRACEPARENT);
+            request.headers_mut().remove(TRACESTATE);
             request.headers_mut().remove(header::AUTHORIZATION);
             if pattern.is_address() {
                 return Ok(Guard::Stranger);
@@ -369,6 +370,9 @@ impl Call {
         let context = if part.traces.is_some() { part.context.child() } else { part.context };
         if guard == Guard::No && matches!(sender.grant.outbound, Outbound::To(_)) {
             request.headers_mut().insert(TRACEPARENT, context.header());
+            if let Some(state) = &part.state {
+                request.headers_mut().insert(TRACESTATE, state.clone());
+            }
         }
         part.traces.as_ref()?;
         let (method, uri) = (request.method(), request.uri());

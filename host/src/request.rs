@@ -247,13 +247,9 @@ pub async fn through<B: RequestBody>(
 }
 
 pub fn refused(refusal: &Refusal, id: &HeaderValue, access: Access) -> Response<Answer> {
-    let mut answer = refusal.answer(id);
+    let mut answer = refusal.formed(access.form().as_deref(), id);
     if matches!(refusal, Refusal::Replaced) {
         answer.extensions_mut().insert(AskAgain);
-    }
-    if let Some(form) = access.form() {
-        *answer.body_mut() = form.body(refusal);
-        *answer.status_mut() = form.status(refusal);
     }
     told(answer, access)
 }
@@ -262,6 +258,13 @@ pub fn refused(refusal: &Refusal, id: &HeaderValue, access: Access) -> Response<
 #[derive(Clone, Copy)]
 pub struct AskAgain;
 
+/// What an answer told of itself that the host had asked for on a client's behalf.
+#[derive(Clone)]
+struct Asked {
+    key: Option<HeaderValue>,
+    usage: Option<HeaderValue>,
+}
+
 /// The host's own answer.
 fn told(answer: Response<Full<Bytes>>, access: Access) -> Response<Answer> {
     logged(answer.map(Answer::Told), access)
@@ -269,6 +272,9 @@ fn told(answer: Response<Full<Bytes>>, access: Access) -> Response<Answer> {
 
 /// The same, whatever it is made of.
 pub fn logged(answer: Response<Answer>, mut access: Access) -> Response<Answer> {
+    if let Some(Asked { key, usage }) = answer.extensions().get::<Asked>() {
+        (access.told.key, access.told.usage) = (key.clone(), usage.clone());
+    }
     access.status(answer.status());
     access.sent(usize::try_from(answer.body().size_hint().lower()).unwrap_or_default());
     access.finished();
@@ -649,6 +655,10 @@ async fn wait_for_head(
             access.told.usage = parts.headers.remove(LOG_USAGE);
             access.told.model = parts.headers.get(MODEL).cloned();
             access.told.provider = parts.headers.get(PROVIDER).cloned();
+            if access.is_part() {
+                // Whoever asked on a client's behalf counts it, where that is the client's answer.
+                parts.extensions.insert(Asked { key: access.told.key.clone(), usage: access.told.usage.clone() });
+            }
             access.status(parts.status);
             if desk.ours {
                 parts.headers.entry(REQUEST_ID).or_insert_with(|| id.clone());

@@ -1,6 +1,6 @@
 //! Which trace a request is part of (W3C Trace Context), and what is told of it.
 //!
-//! What a client says in `traceparent` goes to the components and on to the upstreams that are configured. Where spans
+//! What a client says in `traceparent` and `tracestate` goes to the components and on to the upstreams that are configured. Where spans
 //! are told (`otlp.rs`), a request without it begins a trace of its own.
 
 use std::sync::Arc;
@@ -11,6 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::otlp::Traces;
 
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// What every tracer must hand on; of more, nobody is told anything.
+const MAX_STATE_BYTES: usize = 512;
 const SAMPLED: u8 = 1;
 
 /// A place in a trace.
@@ -62,6 +65,8 @@ pub struct Part {
     pub context: Context,
     /// The client's, where we told of one of ours.
     pub parent: Option<[u8; 8]>,
+    /// What other tracers keep in the client's `tracestate`; we have no entry of our own in it.
+    pub state: Option<HeaderValue>,
     pub traces: Option<Arc<Traces>>,
 }
 
@@ -73,19 +78,35 @@ impl Part {
             return None;
         }
         let theirs = theirs.and_then(|value| Context::parse(value.as_bytes()));
+        let state = theirs.and_then(|_| state(headers));
         match (theirs, traces) {
             // Whose trace it is decides whether it is kept.
-            (Some(theirs), Some(traces)) if theirs.flags & SAMPLED != 0 => {
-                Some(Self { context: theirs.child(), parent: Some(theirs.span), traces: Some(Arc::clone(traces)) })
-            }
-            (Some(theirs), _) => Some(Self { context: theirs, parent: None, traces: None }),
+            (Some(theirs), Some(traces)) if theirs.flags & SAMPLED != 0 => Some(Self {
+                context: theirs.child(),
+                parent: Some(theirs.span),
+                state,
+                traces: Some(Arc::clone(traces)),
+            }),
+            (Some(theirs), _) => Some(Self { context: theirs, parent: None, state, traces: None }),
             (None, Some(traces)) => {
                 let context = Context::new();
-                traces.takes(&context.trace).then(|| Self { context, parent: None, traces: Some(Arc::clone(traces)) })
+                let traces = traces.takes(&context.trace).then(|| Arc::clone(traces));
+                traces.map(|traces| Self { context, parent: None, state, traces: Some(traces) })
             }
             (None, None) => None,
         }
     }
+}
+
+/// All of it in one header; it may come in several.
+fn state(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut all = headers.get_all(TRACESTATE).iter();
+    let mut state = all.next()?.as_bytes().to_vec();
+    for more in all {
+        state.push(b',');
+        state.extend_from_slice(more.as_bytes());
+    }
+    HeaderValue::from_bytes(&state).ok().filter(|state| !state.is_empty() && state.len() <= MAX_STATE_BYTES)
 }
 
 /// One thing that took time.
@@ -205,6 +226,12 @@ mod tests {
         assert!(Part::of(&headers, None).is_none());
         headers.insert(TRACEPARENT, HeaderValue::from_static(GOOD));
         assert_eq!(Part::of(&headers, None).expect("a part").context.header(), GOOD);
+        for state in ["a=1", "b=2"] {
+            headers.append(TRACESTATE, HeaderValue::from_static(state));
+        }
+        assert_eq!(Part::of(&headers, None).expect("a part").state.expect("one"), "a=1,b=2");
+        headers.append(TRACESTATE, HeaderValue::try_from("c=".repeat(300)).expect("a value"));
+        assert!(Part::of(&headers, None).expect("a part").state.is_none());
         headers.insert(TRACEPARENT, HeaderValue::from_static("nonsense"));
         assert!(Part::of(&headers, None).is_none());
     }

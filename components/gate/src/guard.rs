@@ -75,6 +75,20 @@ pub(crate) struct Guest {
     standings: Vec<Standing>,
 }
 
+/// Somebody who was not.
+pub(crate) struct Turned {
+    pub refusal: Refusal,
+    pub standings: Vec<Standing>,
+    /// Whose key it is, where that is known.
+    pub key: Option<String>,
+}
+
+impl From<Refusal> for Turned {
+    fn from(refusal: Refusal) -> Self {
+        Turned { refusal, standings: Vec::new(), key: None }
+    }
+}
+
 /// Whether there is anything to check.
 pub(crate) fn needed(rules: &Rules) -> Result<bool, Away> {
     if rules.always || rules.address.any() {
@@ -88,13 +102,14 @@ pub(crate) fn admit(
     request: &Request,
     headers: &Fields,
     ticket: Option<&Ticket>,
-) -> Result<Guest, (Refusal, Vec<Standing>)> {
+) -> Result<Guest, Turned> {
     let now_ms = now_ms();
     let target = request.get_path_with_query().unwrap_or_default();
     let path = routes::path(&target);
     if let Some(Ticket::Brings(caller)) = ticket {
         return brought(rules, caller, routes::capability(path), now_ms);
     }
+    let count = if let Some(Ticket::Asks(count)) = ticket { *count } else { 1 };
     // What the front itself answers is work that was counted, or will be.
     let free = ticket.is_some() && routes::is_the_fronts(path);
     if routes::is_public(path) && matches!(request.get_method(), Method::Get | Method::Head | Method::Options) {
@@ -123,25 +138,31 @@ pub(crate) fn admit(
         let counted = counted.filter(|(_, limits)| limits.any() && !free);
         let standings = match (&counted, &stores.counts) {
             (Some((subject, limits)), Some(counts)) => {
-                COUNTS.with_borrow_mut(|known| known.admit(counts, subject, limits, rules.lease, now_ms))?
+                COUNTS.with_borrow_mut(|known| known.admit(counts, subject, limits, count, rules.lease, now_ms))?
             }
             _ => Ok(Vec::new()),
         };
-        Ok((key.transpose(), counted, standings))
+        let name = match &key {
+            Some(Ok(key)) if standings.is_err() => Some(key.name.clone()),
+            Some(Err(_)) => {
+                stores.kept.as_ref().and_then(|kept| shown(headers).and_then(|shown| keys::name(kept, &shown, now_ms)))
+            }
+            _ => None,
+        };
+        Ok((key.transpose(), counted, standings, name))
     });
-    let (key, counted, standings) = verdict.map_err(|Away| (Refusal::away(), Vec::new()))?;
-    let standings = standings.map_err(|reached| (Refusal::reached(&reached), vec![reached.standing]))?;
-    let key = key.map_err(|denied| (Refusal::denied(denied), Vec::new()))?;
+    let (key, counted, standings, name) = verdict.map_err(|Away| Refusal::away())?;
+    let standings = standings.map_err(|reached| {
+        let limit = reached.standing.limit;
+        let refusal = if count > limit { Refusal::larger(count, limit) } else { Refusal::reached(&reached) };
+        Turned { refusal, standings: vec![reached.standing], key: name.clone() }
+    })?;
+    let key = key.map_err(|denied| Turned { key: name, ..Refusal::denied(denied).into() })?;
     Ok(Guest { key, counted, standings })
 }
 
 /// A request that was let in and counted before: whose it is must still be welcome.
-fn brought(
-    rules: &Rules,
-    caller: &str,
-    capability: Option<&'static str>,
-    now_ms: u64,
-) -> Result<Guest, (Refusal, Vec<Standing>)> {
+fn brought(rules: &Rules, caller: &str, capability: Option<&'static str>, now_ms: u64) -> Result<Guest, Turned> {
     let verdict = with_stores(|stores| {
         let kept = stores.kept.as_ref();
         let closed = rules.always || kept.map_or(Ok(false), keys::are_made)?;
@@ -152,8 +173,8 @@ fn brought(
             (None, _) => Ok(Ok(None)),
         }
     });
-    let key = verdict.map_err(|Away| (Refusal::away(), Vec::new()))?;
-    let key = key.map_err(|denied| (Refusal::denied(denied), Vec::new()))?;
+    let key = verdict.map_err(|Away| Refusal::away())?;
+    let key = key.map_err(Refusal::denied)?;
     let counted = match &key {
         Some(key) => key.counted(rules.key),
         None => (caller.to_owned(), rules.address),

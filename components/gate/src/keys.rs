@@ -121,6 +121,12 @@ pub(crate) fn still(
     })
 }
 
+/// The name of a key that is not let in, where it is one of ours.
+pub(crate) fn name(store: &Store, presented: &[u8], now_ms: u64) -> Option<String> {
+    let key = find(store, Sha256::digest(presented).into(), now_ms).ok().flatten()?;
+    Some(key.name.clone())
+}
+
 type Hash = [u8; 32];
 
 fn find(store: &Store, hash: Hash, now_ms: u64) -> Result<Option<Rc<Key>>, Away> {

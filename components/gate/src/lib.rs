@@ -122,8 +122,14 @@ impl Guest for Gate {
             // What cannot be looked up is asked for again: who it is matters for what is public.
             Ok(true) | Err(_) => match guard::admit(rules, &request, &headers, ticket.as_ref()) {
                 Ok(guest) => Some(guest),
-                Err((refusal, standings)) => {
+                Err(guard::Turned { refusal, standings, key }) => {
                     let target = request.get_path_with_query().unwrap_or_default();
+                    // It counts among what was asked with this key, though nobody worked on it.
+                    if *front {
+                        let asked = routes::capability(routes::path(&target));
+                        added.extend(asked.map(|capability| (LOG_USAGE, format!("capability={capability}"))));
+                        added.extend(key.map(|key| (LOG_KEY, key)));
+                    }
                     let body = refusal.body(routes::is_openai(&target), &time::now());
                     added.extend([("content-type", "application/json".to_owned()), (REQUEST_ID, id.clone())]);
                     added.extend(refusal_headers(&refusal));
@@ -132,7 +138,7 @@ impl Guest for Gate {
                 }
             },
         };
-        if ticket == Some(Ticket::Asks) {
+        if let Some(Ticket::Asks(_)) = ticket {
             if let Some(guest) = &guest {
                 added.extend(standing_headers(guest.standings()));
                 added.extend(guest.key.as_ref().map(|key| (LOG_KEY, key.name.clone())));

@@ -92,12 +92,14 @@ struct Known {
 }
 
 impl Counts {
-    /// Lets a request in, and counts it; or tells which limit is reached. `lease` requests are taken at once.
+    /// Lets `count` requests in, and counts them; or tells which limit is reached, and lets none in. `lease` requests are
+    /// taken at once.
     pub(crate) fn admit(
         &mut self,
         store: &Store,
         subject: &str,
         limits: &Limits,
+        count: u32,
         lease: i64,
         now_ms: u64,
     ) -> Result<Result<Vec<Standing>, Reached>, Away> {
@@ -107,8 +109,11 @@ impl Counts {
             let known = self.known(store, subject, unit, now_ms)?;
             let most = i64::from(limit);
             let lease = lease.min(most / 100).max(1);
+            let count = if unit == Unit::Requests { i64::from(count) } else { 1 };
             let full = if now_ms < known.refused_until_ms {
                 true
+            } else if count > 1 {
+                !known.take_all(store, subject, most, count, now_ms)?
             } else if unit == Unit::Requests {
                 !known.take(store, subject, most, lease, now_ms)?
             } else {
@@ -123,7 +128,11 @@ impl Counts {
                 reset_ms: known.window.wait_ms(0, now_ms),
             };
             if full {
-                let wait_ms = known.window.wait_ms(most - 1, now_ms).max(1);
+                let wait_ms = known.window.wait_ms((most - count).max(0), now_ms).max(1);
+                // Where many do not fit, fewer may.
+                if count > 1 {
+                    return Ok(Err(Reached { standing, wait_ms }));
+                }
                 known.refused_until_ms = now_ms + wait_ms.min(REMEMBER_MS);
                 return Ok(Err(Reached { standing: Standing { remaining: 0, ..standing }, wait_ms }));
             }
@@ -191,6 +200,19 @@ impl Known {
         }
         Ok(taken)
     }
+
+    /// Takes so many requests, or none.
+    fn take_all(&mut self, store: &Store, subject: &str, most: i64, count: i64, now_ms: u64) -> Result<bool, Away> {
+        let key = name(subject, Unit::Requests, self.window.slot);
+        let missing = count - self.lease;
+        self.window.current = store.increment(&key, missing)?;
+        if self.window.used(now_ms) > most {
+            self.window.current = store.increment(&key, -missing)?;
+            return Ok(false);
+        }
+        self.lease = 0;
+        Ok(true)
+    }
 }
 
 fn name(subject: &str, unit: Unit, slot: u64) -> String {
@@ -222,7 +244,7 @@ mod tests {
     }
 
     fn let_in(counts: &mut Counts, store: &Store, limits: &Limits, lease: i64, now: u64) -> bool {
-        counts.admit(store, "k", limits, lease, now).expect("the store answers").is_ok()
+        counts.admit(store, "k", limits, 1, lease, now).expect("the store answers").is_ok()
     }
 
     #[test]
@@ -246,12 +268,27 @@ mod tests {
     fn a_refusal_tells_how_long_to_wait() {
         let store = Store::open("").expect("a store").expect("a store");
         let mut counts = Counts::default();
-        let first = counts.admit(&store, "k", &requests(1), 1, NOW).expect("a store").expect("let in");
+        let first = counts.admit(&store, "k", &requests(1), 1, 1, NOW).expect("a store").expect("let in");
         assert_eq!((first[0].limit, first[0].remaining), (1, 0));
-        let reached = counts.admit(&store, "k", &requests(1), 1, NOW).expect("a store").expect_err("refused");
+        let reached = counts.admit(&store, "k", &requests(1), 1, 1, NOW).expect("a store").expect_err("refused");
         assert!((60_000..=70_000).contains(&reached.wait_ms), "{reached:?}");
         assert!(!let_in(&mut counts, &store, &requests(1), 1, NOW + reached.wait_ms - 1));
         assert!(let_in(&mut counts, &store, &requests(1), 1, NOW + reached.wait_ms));
+    }
+
+    #[test]
+    fn many_are_let_in_together_or_not_at_all() {
+        let store = Store::open("").expect("a store").expect("a store");
+        let mut counts = Counts::default();
+        let limits = requests(10);
+        let mut ask = |count| counts.admit(&store, "k", &limits, count, 4, NOW).expect("the store answers");
+        assert_eq!(ask(6).expect("let in")[0].remaining, 4);
+        let reached = ask(5).expect_err("refused");
+        assert_eq!((reached.standing.remaining, reached.wait_ms > 50_000), (4, true), "{reached:?}");
+        // Fewer still fit.
+        assert_eq!(ask(1).expect("let in")[0].remaining, 3);
+        assert_eq!(ask(3).expect("let in")[0].remaining, 0);
+        assert!(ask(1).is_err());
     }
 
     #[test]
@@ -261,7 +298,7 @@ mod tests {
         let (mut one, mut other) = (Counts::default(), Counts::default());
         assert!(let_in(&mut one, &store, &limits, 1, NOW));
         one.used(&store, "k", Unit::Tokens, 60, NOW).expect("a store");
-        let standing = other.admit(&store, "k", &limits, 1, NOW).expect("a store").expect("let in");
+        let standing = other.admit(&store, "k", &limits, 1, 1, NOW).expect("a store").expect("let in");
         assert_eq!((standing[0].unit, standing[0].remaining), (Unit::Tokens, 40));
         other.used(&store, "k", Unit::Tokens, 60, NOW).expect("a store");
         assert!(!let_in(&mut one, &store, &limits, 1, NOW + 5));

@@ -56,6 +56,20 @@ impl Refusal {
         }
     }
 
+    /// It stands for more requests than are let in at all.
+    pub(crate) fn larger(count: u32, limit: u32) -> Refusal {
+        Refusal {
+            status: 422,
+            code: "validation_error",
+            message: format!(
+                "these {count} requests are more than the {limit} that are let in per minute: send fewer at once"
+            ),
+            kind: "invalid_request_error",
+            openai_code: "batch_too_large",
+            wait_ms: None,
+        }
+    }
+
     /// Who may come in cannot be looked up.
     pub(crate) fn away() -> Refusal {
         Refusal {

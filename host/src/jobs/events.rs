@@ -2,7 +2,7 @@
 //! saw last and misses nothing.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -12,10 +12,13 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use tokio::sync::watch;
 
 use super::Jobs;
+use crate::error::Refusal;
 use crate::request::Answer;
 
 /// Proxies end what is silent for longer.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Other hosts tell of their changes; what was not heard is seen after so long.
+const LOOK: Duration = Duration::from_secs(2);
 
 struct Following {
     jobs: Arc<Jobs>,
@@ -23,27 +26,29 @@ struct Following {
     changed: watch::Receiver<()>,
     last: u64,
     over: bool,
+    /// When something was last said.
+    said: Instant,
 }
 
 /// The events after `last`. One that ended and told all of it is answered 204, which ends a browser's asking again.
-pub async fn answer(jobs: Arc<Jobs>, id: String, last: u64) -> Option<Response<Answer>> {
-    let changed = jobs.changes(&id)?;
-    let (first, over) = jobs.events(&id, last).await?;
+pub async fn answer(jobs: Arc<Jobs>, id: String, last: u64) -> Result<Option<Response<Answer>>, Refusal> {
+    let Some(changed) = jobs.changes(&id) else { return Ok(None) };
+    let Some((first, over)) = jobs.events(&id, last).await? else { return Ok(None) };
     if over && first.is_empty() {
         let mut answer = Response::new(Answer::Told(Full::default()));
         *answer.status_mut() = StatusCode::NO_CONTENT;
-        return Some(answer);
+        return Ok(Some(answer));
     }
     let begin = futures::stream::iter([written(&first)]);
     let last = first.last().map_or(last, |(number, ..)| *number);
-    let following = Following { jobs, id, changed, last, over };
+    let following = Following { jobs, id, changed, last, over, said: Instant::now() };
     let rest = futures::stream::unfold(following, next);
     let frames = begin.chain(rest).map(|text| Ok(Frame::data(Bytes::from(text))));
     let mut answer = Response::new(Answer::Kept(StreamBody::new(frames).boxed_unsync()));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Some(answer)
+    Ok(Some(answer))
 }
 
 async fn next(mut following: Following) -> Option<(String, Following)> {
@@ -51,18 +56,30 @@ async fn next(mut following: Following) -> Option<(String, Following)> {
         return None;
     }
     let stop = following.jobs.stop.clone();
-    tokio::select! {
-        changed = following.changed.changed() => changed.ok()?,
-        () = tokio::time::sleep(KEEP_ALIVE) => return Some((": still there\n\n".to_owned(), following)),
-        // The reader comes back, to this host or the next.
-        () = stop.told() => return None,
+    let wait = if following.jobs.shared.is_some() { LOOK } else { KEEP_ALIVE };
+    loop {
+        tokio::select! {
+            changed = following.changed.changed() => changed.ok()?,
+            () = tokio::time::sleep(wait) => {}
+            // The reader comes back, to this host or the next.
+            () = stop.told() => return None,
+        }
+        // Where it cannot be seen just now, there is no news.
+        if let Ok(seen) = following.jobs.events(&following.id, following.last).await {
+            let (events, over) = seen?;
+            if let Some((number, ..)) = events.last() {
+                (following.last, following.over, following.said) = (*number, over, Instant::now());
+                return Some((written(&events), following));
+            }
+            if over {
+                return None;
+            }
+        }
+        if following.said.elapsed() >= KEEP_ALIVE {
+            following.said = Instant::now();
+            return Some((": still there\n\n".to_owned(), following));
+        }
     }
-    let (events, over) = following.jobs.events(&following.id, following.last).await?;
-    following.over = over;
-    if let Some((number, ..)) = events.last() {
-        following.last = *number;
-    }
-    Some((written(&events), following))
 }
 
 fn written(events: &[(u64, &'static str, String)]) -> String {

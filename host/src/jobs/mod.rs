@@ -8,6 +8,7 @@ mod book;
 mod events;
 mod record;
 mod run;
+mod shared;
 mod store;
 mod webhook;
 
@@ -34,8 +35,10 @@ use crate::server::Stop;
 use crate::shelf;
 use crate::telemetry::{self, Level};
 use book::{Book, Find};
-use record::{Record, State, Webhook, now_ms};
+use record::{Progress, Record, State, Webhook, now_ms};
+use shared::Shared;
 use store::{Part, Store};
+pub use store::{answer_bytes, read_answer};
 pub use webhook::Secret;
 
 pub const BELOW: &str = "/jobs/";
@@ -48,12 +51,26 @@ pub fn covers(path: &str) -> bool {
     path.starts_with(BELOW)
 }
 
+/// Where jobs are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// In the data folder, by each host for itself.
+    #[default]
+    File,
+    /// In the Redis that is the `store`, by all hosts that share it.
+    Redis,
+}
+
 /// What jobs may take.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Off, `Prefer: respond-async` is answered 501.
     pub enabled: bool,
+    pub store: Keep,
+    /// Shared, a job is taken over by another host when the one that works on it has not been heard of for so long.
+    pub lease_ms: u64,
     /// At work at once, on all lanes together: the rest of the places is for those who wait for an answer.
     pub running: usize,
     /// That wait for their turn, of all callers and of one.
@@ -76,10 +93,15 @@ pub struct Limits {
     pub webhook_private: bool,
 }
 
+/// It is renewed every third of it, across a network and a busy machine.
+const SHORTEST_LEASE_MS: u64 = 1000;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             enabled: true,
+            store: Keep::File,
+            lease_ms: 15_000,
             running: 16,
             queued: 10_000,
             queued_each: 1000,
@@ -101,6 +123,9 @@ impl Limits {
         if let Some((name, _)) = zero.into_iter().find(|(_, value)| *value == 0) {
             bail!("`jobs.{name}` must be at least 1");
         }
+        if self.lease_ms < SHORTEST_LEASE_MS {
+            bail!("`jobs.lease_ms` must be at least {SHORTEST_LEASE_MS}");
+        }
         Ok(())
     }
 
@@ -116,6 +141,8 @@ pub struct Jobs {
     stop: Stop,
     budget: Budget,
     state_dir: PathBuf,
+    /// Where several hosts keep them together; otherwise the book and the store are used.
+    shared: Option<Shared>,
     book: Mutex<Book>,
     store: OnceLock<Store>,
     /// Held while the file is opened.
@@ -131,12 +158,29 @@ impl Collect for Jobs {
     fn collect(&self, page: &mut Page) {
         self.ended.collect(page);
         self.told.collect(page);
-        let book = self.book();
-        page.family("hybrid_jobs", "gauge", "Jobs that have not ended.");
-        page.sample("hybrid_jobs", &[("state", "queued")], book.queued() as f64);
-        page.sample("hybrid_jobs", &[("state", "running")], book.running() as f64);
-        page.family("hybrid_jobs_stored_bytes", "gauge", "Requests and answers of jobs on the disk.");
-        page.sample("hybrid_jobs_stored_bytes", &[], book.bytes() as f64);
+        let (queued, running, bytes) = match &self.shared {
+            Some(shared) => {
+                let counts = shared.counts();
+                (counts.queued, counts.running, counts.bytes)
+            }
+            None => {
+                let book = self.book();
+                (book.queued(), book.running(), book.bytes())
+            }
+        };
+        page.family("hybrid_jobs", "gauge", "Jobs that have not ended, of all hosts that share them.");
+        page.sample("hybrid_jobs", &[("state", "queued")], queued as f64);
+        page.sample("hybrid_jobs", &[("state", "running")], running as f64);
+        page.family("hybrid_jobs_stored_bytes", "gauge", "Requests and answers of jobs that are kept.");
+        page.sample("hybrid_jobs_stored_bytes", &[], bytes as f64);
+        if let Some(shared) = &self.shared {
+            page.family(
+                "hybrid_jobs_redis_connected",
+                "gauge",
+                "Whether the Redis that jobs are kept in can be reached.",
+            );
+            page.sample("hybrid_jobs_redis_connected", &[], f64::from(u8::from(shared.is_up())));
+        }
     }
 }
 
@@ -144,22 +188,32 @@ impl Jobs {
     /// Goes on with what the file holds, where there is one.
     pub fn start(registry: &Arc<Registry>, lanes: &Lanes, stop: &Stop, budget: &Budget) -> Result<Arc<Self>> {
         let config = registry.config();
+        let background = tokio::runtime::Handle::current();
+        let shared = match config.shared_jobs() {
+            Some(address) if config.jobs.enabled => Some(Shared::new(address, background.clone())?),
+            _ => None,
+        };
         let jobs = Arc::new(Self {
             registry: Arc::clone(registry),
             lanes: lanes.clone(),
             stop: stop.clone(),
             budget: budget.clone(),
             state_dir: config.state_dir.clone(),
+            shared,
             book: Mutex::default(),
             store: OnceLock::new(),
             opening: tokio::sync::Mutex::default(),
             webhooks: OnceLock::new(),
-            background: tokio::runtime::Handle::current(),
+            background,
             ended: Counters::new("hybrid_jobs_ended_total", "Jobs by how they ended.", &["state"]),
             told: Counters::new("hybrid_job_webhooks_total", "Tries to tell of a job's end.", &["outcome"]),
         });
         // Scrapes do not keep a server's jobs alive when it has ended.
         registry.metrics.add(Arc::new(Told(Arc::downgrade(&jobs))));
+        if jobs.shared.is_some() {
+            jobs.share();
+            return Ok(jobs);
+        }
         if config.jobs.enabled && file::path(&jobs.state_dir, store::NAME).exists() {
             match Store::open(&jobs.state_dir) {
                 Ok((store, records)) => Self::resume(&jobs, store, records),
@@ -203,7 +257,7 @@ impl Jobs {
         jobs.background.spawn(async move {
             let Some(jobs) = weak.upgrade() else { return };
             for id in tired {
-                jobs.end(&id, State::Failed, run::lost(&Refusal::Interrupted)).await;
+                jobs.end_here(&id, State::Failed, &run::lost(&Refusal::Interrupted)).await;
             }
             for id in untold {
                 jobs.tell(&id);
@@ -251,7 +305,10 @@ impl Jobs {
             }
             webhook::check(url.to_str().unwrap_or_default(), config.jobs.webhook_private)?;
         }
-        self.has_room(&config.jobs, 0)
+        match &self.shared {
+            Some(shared) => shared.has_room(&config.jobs),
+            None => self.has_room(&config.jobs, 0),
+        }
     }
 
     fn has_room(&self, limits: &Limits, bytes: u64) -> Result<(), Refusal> {
@@ -272,7 +329,9 @@ impl Jobs {
     ) -> Result<Done, Refused> {
         match self.accepted(visit, &admitted, key, held, items).await {
             Ok(id) => {
-                let mut answer = self.told(&id).await.unwrap_or_else(|| json(StatusCode::ACCEPTED, "{}".to_owned()));
+                // Of a job that is kept, its client is told, whatever has happened since.
+                let told = self.told(&id).await.ok().flatten();
+                let mut answer = told.unwrap_or_else(|| json(StatusCode::ACCEPTED, format!(r#"{{"id":"{id}"}}"#)));
                 *answer.status_mut() = StatusCode::ACCEPTED;
                 if let Ok(place) = HeaderValue::try_from(format!("{BELOW}{id}")) {
                     answer.headers_mut().insert(header::LOCATION, place);
@@ -294,8 +353,6 @@ impl Jobs {
         items: Option<usize>,
     ) -> Result<String, Refusal> {
         let limits = &visit.generation.config.jobs;
-        let store = self.store().await?;
-        self.has_room(limits, held.bytes.len() as u64)?;
         let url = visit.headers.get(WEBHOOK).and_then(|url| url.to_str().ok());
         let record = Record {
             id: inside::random_id(),
@@ -312,6 +369,12 @@ impl Jobs {
             request_bytes: held.bytes.len() as u64,
             answer: None,
         };
+        if let Some(shared) = &self.shared {
+            let request = store::request_bytes(&visit.brought(held.bytes));
+            return shared.accept(&record, request, limits).await;
+        }
+        let store = self.store().await?;
+        self.has_room(limits, record.request_bytes)?;
         // Its place under its key is taken before it is written, so that two at once become one.
         let found = self.book().enter(record.clone(), limits)?;
         match found {
@@ -327,7 +390,7 @@ impl Jobs {
             Find::New => {
                 let id = record.id.clone();
                 let guard = Entered { jobs: self, id: &id };
-                let request = store::request(&visit.brought(held.bytes));
+                let request = Part::Put(store::request_bytes(&visit.brought(held.bytes)));
                 let written = store.put(record, request, Part::Stays).await;
                 std::mem::forget(guard);
                 if !written {
@@ -365,62 +428,86 @@ impl Jobs {
             "result" | "events" if !reads => return Err(Refusal::Method { allow: "GET, HEAD, OPTIONS" }),
             _ => {}
         }
-        let record = self.book().record(id).cloned();
+        let record = self.known(id).await?;
         let record = record.filter(|record| inside::may_see(&admitted.caller, &record.caller)).ok_or(Refusal::NoJob)?;
         match part {
             "" => {
                 if cancels {
-                    self.cancel(id).await;
+                    self.cancel(&record).await?;
                 }
-                self.told(id).await.ok_or(Refusal::NoJob)
+                self.told(id).await?.ok_or(Refusal::NoJob)
             }
             "result" if !record.state.has_ended() => Err(Refusal::NotEnded),
-            "result" => Ok(self.kept(id).await.ok_or(Refusal::NoJob)?.answer()),
+            "result" => Ok(self.kept(id).await?.ok_or(Refusal::NoJob)?.answer()),
             "events" => {
                 let last = visit.headers.get(LAST_EVENT).and_then(|id| id.to_str().ok()?.trim().parse().ok());
-                events::answer(Arc::clone(&self), id.to_owned(), last.unwrap_or(0)).await.ok_or(Refusal::NoJob)
+                events::answer(Arc::clone(&self), id.to_owned(), last.unwrap_or(0)).await?.ok_or(Refusal::NoJob)
             }
             _ => Err(Refusal::NoJob),
         }
     }
 
-    /// A job's answer, from the disk.
-    async fn kept(self: &Arc<Self>, id: &str) -> Option<Kept> {
+    /// A job that its maker knows of. Err where it cannot be looked for.
+    async fn known(&self, id: &str) -> Result<Option<Record>, Refusal> {
+        match &self.shared {
+            Some(shared) => Ok(shared.at(id).await?.map(|seen| seen.record)),
+            None => Ok(self.book().record(id).cloned()),
+        }
+    }
+
+    async fn at(&self, id: &str) -> Result<Option<(Record, Option<Progress>)>, Refusal> {
+        match &self.shared {
+            Some(shared) => Ok(shared.at(id).await?.map(|seen| (seen.record, seen.progress))),
+            None => Ok(self.book().at(id)),
+        }
+    }
+
+    /// A job's answer, from where it lies.
+    async fn kept(self: &Arc<Self>, id: &str) -> Result<Option<Kept>, Refusal> {
+        if let Some(shared) = &self.shared {
+            return shared.answer(id).await;
+        }
         let (jobs, id) = (Arc::clone(self), id.to_owned());
-        tokio::task::spawn_blocking(move || jobs.store.get()?.answer(&id)).await.ok().flatten()
+        Ok(tokio::task::spawn_blocking(move || jobs.store.get()?.answer(&id)).await.ok().flatten())
     }
 
     /// The job as its maker sees it.
-    async fn text(self: &Arc<Self>, id: &str) -> Option<(Record, String)> {
-        let (record, progress) = self.book().at(id)?;
-        let answer = if record.tells_answer() { self.kept(id).await } else { None };
-        let text = record.told(progress, answer.as_ref(), self.limits().keep());
-        Some((record, text))
+    async fn text(self: &Arc<Self>, id: &str) -> Result<Option<(Record, String)>, Refusal> {
+        let Some((record, progress)) = self.at(id).await? else { return Ok(None) };
+        let text = self.text_of(&record, progress).await?;
+        Ok(Some((record, text)))
     }
 
-    async fn told(self: &Arc<Self>, id: &str) -> Option<Response<Answer>> {
-        let (record, text) = self.text(id).await?;
+    async fn text_of(self: &Arc<Self>, record: &Record, progress: Option<Progress>) -> Result<String, Refusal> {
+        let answer = if record.tells_answer() { self.kept(&record.id).await? } else { None };
+        Ok(record.told(progress, answer.as_ref(), self.limits().keep()))
+    }
+
+    async fn told(self: &Arc<Self>, id: &str) -> Result<Option<Response<Answer>>, Refusal> {
+        let Some((record, text)) = self.text(id).await? else { return Ok(None) };
         let mut answer = json(StatusCode::OK, text);
         if !record.state.has_ended() {
             answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        Some(answer)
+        Ok(Some(answer))
     }
 
     fn changes(&self, id: &str) -> Option<watch::Receiver<()>> {
-        self.book().changes(id)
+        match &self.shared {
+            Some(shared) => Some(shared.changes(id)),
+            None => self.book().changes(id),
+        }
     }
 
     /// The events after one, and whether no more will come.
-    async fn events(self: &Arc<Self>, id: &str, last: u64) -> Option<(Vec<(u64, &'static str, String)>, bool)> {
-        let (record, progress) = self.book().at(id)?;
+    async fn events(self: &Arc<Self>, id: &str, last: u64) -> Result<Option<Events>, Refusal> {
+        let Some((record, progress)) = self.at(id).await? else { return Ok(None) };
         let mut events = record.events(progress, self.limits().keep());
         if let Some(ended) = record.ended_ms {
-            let (record, text) = self.text(id).await?;
-            events.push((ended, record.state.name(), text));
+            events.push((ended, record.state.name(), self.text_of(&record, progress).await?));
         }
         events.retain(|(number, ..)| *number > last);
-        Some((events, record.state.has_ended()))
+        Ok(Some((events, record.state.has_ended())))
     }
 
     /// Removes what has been kept for long enough.
@@ -431,10 +518,13 @@ impl Jobs {
             store.remove(old);
         }
         for id in stale {
-            self.end(&id, State::Failed, run::lost(&Refusal::Expired)).await;
+            self.end_here(&id, State::Failed, &run::lost(&Refusal::Expired)).await;
         }
     }
 }
+
+/// Numbered, with a name and the whole job as text; and whether no more will come.
+type Events = (Vec<(u64, &'static str, String)>, bool);
 
 /// A job that was entered and is not written yet: where its client leaves meanwhile, it is as if it had never been.
 struct Entered<'a> {

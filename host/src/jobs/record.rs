@@ -76,6 +76,16 @@ pub struct Answered {
     pub bytes: u64,
 }
 
+impl Answered {
+    pub fn of(answer: &Kept) -> Self {
+        Self {
+            status: answer.status.as_u16(),
+            content_type: answer.content_type().to_owned(),
+            bytes: answer.body.len() as u64,
+        }
+    }
+}
+
 /// How far a running job is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {

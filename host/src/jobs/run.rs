@@ -13,7 +13,7 @@ use super::{Jobs, webhook};
 use crate::batch;
 use crate::error::Refusal;
 use crate::held::Share;
-use crate::inside::{self, Kept, Lost};
+use crate::inside::{self, Brought, Kept, Lost};
 use crate::request::{Desk, Whose};
 use crate::telemetry::{self, Level};
 
@@ -61,25 +61,60 @@ impl Jobs {
         }
     }
 
-    async fn run(self: &Arc<Self>, desk: &Arc<Desk>, record: Record, cancel: CancellationToken) {
+    pub async fn run(self: &Arc<Self>, desk: &Arc<Desk>, record: Record, cancel: CancellationToken) {
         let outcome = tokio::select! {
             outcome = self.work(desk, &record) => outcome,
             () = cancel.cancelled() => Outcome::Cancelled,
         };
-        let id = record.id.as_str();
-        match outcome {
-            Outcome::Answered(kept) => self.end(id, state_of(kept.status), kept).await,
+        let failed = match outcome {
+            Outcome::Answered(kept) => return self.end(&record, state_of(kept.status), kept).await,
             // Whoever cancelled writes it down.
-            Outcome::Cancelled => {}
-            // It begins again with the next process.
-            Outcome::Lost(_) if self.stop.is_told() => {}
-            Outcome::Lost(Lost::AskAgain) if record.attempts < self.limits().attempts => self.book().wait_again(id),
-            Outcome::Lost(Lost::AskAgain) | Outcome::Gone => {
-                self.end(id, State::Failed, lost(&Refusal::Interrupted)).await;
+            Outcome::Cancelled => return,
+            // It begins again with the next process, or with another host.
+            Outcome::Lost(_) if self.stop.is_told() => return self.leave(&record.id).await,
+            Outcome::Lost(Lost::AskAgain) if record.attempts < self.limits().attempts => {
+                return self.wait_again(&record.id).await;
             }
-            Outcome::Lost(Lost::BrokenOff) => self.end(id, State::Failed, lost(&Refusal::BrokenOff)).await,
-            Outcome::Lost(Lost::TooLarge) => self.end(id, State::Failed, lost(&Refusal::AnswerTooLarge)).await,
+            Outcome::Lost(Lost::AskAgain) | Outcome::Gone => Refusal::Interrupted,
+            Outcome::Lost(Lost::BrokenOff) => Refusal::BrokenOff,
+            Outcome::Lost(Lost::TooLarge) => Refusal::AnswerTooLarge,
+        };
+        self.end(&record, State::Failed, lost(&failed)).await;
+    }
+
+    async fn wait_again(&self, id: &str) {
+        match &self.shared {
+            Some(shared) => shared.release(id).await,
+            None => self.book().wait_again(id),
         }
+    }
+
+    /// The server ends before the work does. In a file it is written already that it had begun.
+    async fn leave(&self, id: &str) {
+        if let Some(shared) = &self.shared {
+            shared.release(id).await;
+        }
+    }
+
+    fn progressed(&self, id: &str, done: Option<usize>, bytes: Option<u64>) {
+        match &self.shared {
+            Some(shared) => shared.progressed(id, done, bytes),
+            None => self.book().progressed(id, done, bytes),
+        }
+    }
+
+    /// What was asked; it waits for a Redis that is away.
+    async fn request(self: &Arc<Self>, record: &Record) -> Option<Brought> {
+        if let Some(shared) = &self.shared {
+            loop {
+                match shared.request(&record.id, record.request_bytes).await {
+                    Ok(request) => return request,
+                    Err(_) => tokio::time::sleep(TOLD_EVERY).await,
+                }
+            }
+        }
+        let (jobs, id) = (Arc::clone(self), record.id.clone());
+        tokio::task::spawn_blocking(move || jobs.store.get()?.request(&id)).await.ok().flatten()
     }
 
     async fn work(self: &Arc<Self>, desk: &Arc<Desk>, record: &Record) -> Outcome {
@@ -87,16 +122,14 @@ impl Jobs {
         let mut share = Share::default();
         let size = usize::try_from(record.request_bytes).unwrap_or(usize::MAX);
         while self.budget.extend(&mut share, size).await.is_err() {}
-        let (jobs, id) = (Arc::clone(self), record.id.clone());
-        let read = tokio::task::spawn_blocking(move || jobs.store.get()?.request(&id)).await;
-        let Ok(Some(brought)) = read else { return Outcome::Gone };
+        let Some(brought) = self.request(record).await else { return Outcome::Gone };
         let client: Arc<str> = NOBODY.into();
         let caller: Arc<str> = record.caller.as_str().into();
         let config = desk.registry.config();
         let most = config.jobs.answer_bytes;
         let answer = match record.items {
             Some(_) => {
-                let done = |done| self.book().progressed(&record.id, Some(done), None);
+                let done = |done| self.progressed(&record.id, Some(done), None);
                 batch::answer(&self.lanes, &client, &caller, &brought, &config.batch, done).await
             }
             None => {
@@ -108,7 +141,7 @@ impl Jobs {
         let seen = |bytes| {
             if told.elapsed() >= TOLD_EVERY {
                 told = Instant::now();
-                self.book().progressed(&record.id, None, Some(bytes));
+                self.progressed(&record.id, None, Some(bytes));
             }
         };
         match inside::keep(answer, most, seen).await {
@@ -118,18 +151,29 @@ impl Jobs {
     }
 
     /// Writes down how a job ended, unless that was decided before.
-    pub async fn end(self: &Arc<Self>, id: &str, state: State, answer: Kept) {
+    pub async fn end(self: &Arc<Self>, record: &Record, state: State, answer: Kept) {
+        match &self.shared {
+            Some(shared) => self.end_shared(shared, record, state, &answer).await,
+            None => self.end_here(&record.id, state, &answer).await,
+        }
+    }
+
+    pub async fn end_here(self: &Arc<Self>, id: &str, state: State, answer: &Kept) {
         let Some(mut record) = self.book().decide(id, state) else { return };
-        record.answer = Some(Answered {
-            status: answer.status.as_u16(),
-            content_type: answer.content_type().to_owned(),
-            bytes: answer.body.len() as u64,
-        });
-        self.write_end(record, store::answer(&answer)).await;
+        record.answer = Some(Answered::of(answer));
+        self.write_end(record, Part::Put(store::answer_bytes(answer))).await;
     }
 
     /// Ends a job that nobody wants any more; what runs of it is dropped, with every call upstream.
-    pub async fn cancel(self: &Arc<Self>, id: &str) {
+    pub async fn cancel(self: &Arc<Self>, record: &Record) -> Result<(), Refusal> {
+        if let Some(shared) = &self.shared {
+            return self.cancel_shared(shared, record).await;
+        }
+        self.cancel_here(&record.id).await;
+        Ok(())
+    }
+
+    async fn cancel_here(self: &Arc<Self>, id: &str) {
         let decided = self.book().decide(id, State::Cancelled);
         if let Some(record) = decided {
             self.write_end(record, Part::Goes).await;
@@ -198,9 +242,19 @@ impl Jobs {
 
     /// One try; how long to wait for the next, where there is to be one.
     async fn tell_once(self: &Arc<Self>, id: &str) -> Option<Duration> {
-        let (record, text) = self.text(id).await?;
-        let target = record.webhook.clone()?;
-        let config = self.registry.config();
+        let (record, text) = self.text(id).await.ok().flatten()?;
+        let (done, wait) = self.send_once(&record, &text).await;
+        let record = self.book().told(id, done);
+        if let (Some(record), Some(store)) = (record, self.store.get()) {
+            store.note(record);
+        }
+        (!done).then_some(wait)
+    }
+
+    /// Sends once what is said of a job's end: whether that was the last time, and how long to wait for the next.
+    pub async fn send_once(&self, record: &Record, text: &str) -> (bool, Duration) {
+        let Some(target) = record.webhook.as_ref().filter(|target| !target.done) else { return (true, Duration::ZERO) };
+        let (id, config) = (record.id.as_str(), self.registry.config());
         let sender = self.webhooks.get_or_init(|| {
             webhook::Sender::new(&config.limits, config.jobs.webhook_private)
                 .map_err(|error| super::unavailable(&error))
@@ -225,13 +279,8 @@ impl Jobs {
                 &[("job", id.into()), ("error", (&error).into()), ("attempts_left", left.into())];
             telemetry::line(Level::Warn, "a webhook was not taken", said);
         }
-        let done = sent.is_ok() || last;
-        let record = self.book().told(id, done);
-        if let (Some(record), Some(store)) = (record, self.store.get()) {
-            store.note(record);
-        }
         let first = Duration::from_millis(config.jobs.webhook_retry_ms);
-        (!done).then(|| first.saturating_mul(3_u32.saturating_pow(attempts - 1)).min(LONGEST_WAIT))
+        (sent.is_ok() || last, first.saturating_mul(3_u32.saturating_pow(attempts - 1)).min(LONGEST_WAIT))
     }
 }
 

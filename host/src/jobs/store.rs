@@ -19,7 +19,6 @@ use crate::telemetry::{self, Level};
 pub const NAME: &str = "jobs";
 
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
-/// A head as JSON, its length before it, and the body.
 const REQUESTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("requests");
 const ANSWERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("answers");
 /// Changes in one commit: beyond it those who wait for the first wait too long.
@@ -102,48 +101,61 @@ impl Store {
 
     /// A job's request. It reads from the disk.
     pub fn request(&self, id: &str) -> Option<Brought> {
-        let (Head { first, headers }, body) = self.read(REQUESTS, id)?;
-        let (method, path) = first.split_once(' ')?;
-        let method = Method::from_bytes(method.as_bytes()).ok()?;
-        Some(Brought { method, path: path.parse().ok()?, headers: read_headers(headers), body })
+        read_request(&self.read(REQUESTS, id)?)
     }
 
     /// A job's answer. It reads from the disk.
     pub fn answer(&self, id: &str) -> Option<Kept> {
-        let (Head { first, headers }, body) = self.read(ANSWERS, id)?;
-        Some(Kept { status: StatusCode::from_bytes(first.as_bytes()).ok()?, headers: read_headers(headers), body })
+        read_answer(&self.read(ANSWERS, id)?)
     }
 
-    fn read(&self, table: TableDefinition<'_, &str, &[u8]>, id: &str) -> Option<(Head, Bytes)> {
+    fn read(&self, table: TableDefinition<'_, &str, &[u8]>, id: &str) -> Option<Bytes> {
         let read = || -> Result<Option<Vec<u8>>> {
             let read = self.database.begin_read()?;
             Ok(read.open_table(table)?.get(id)?.map(|value| value.value().to_vec()))
         };
-        let whole = match read() {
-            Ok(whole) => Bytes::from(whole?),
+        match read() {
+            Ok(whole) => Some(Bytes::from(whole?)),
             Err(error) => {
                 let error = format!("{error:#}");
                 telemetry::line(Level::Error, "a job could not be read", &[("error", (&error).into())]);
-                return None;
+                None
             }
-        };
-        let (length, _) = whole.split_first_chunk::<4>()?;
-        let body = 4 + usize::try_from(u32::from_le_bytes(*length)).ok()?;
-        let head = serde_json::from_slice(whole.get(4..body)?).ok()?;
-        Some((head, whole.slice(body..)))
+        }
     }
 }
 
-pub fn request(brought: &Brought) -> Part {
+/// A request as it is kept: its head as JSON, the length of that before it, and the body.
+pub fn request_bytes(brought: &Brought) -> Vec<u8> {
     let path = brought.path.path_and_query().map_or("/", |path| path.as_str());
     written(format!("{} {path}", brought.method), &brought.headers, &brought.body)
 }
 
-pub fn answer(kept: &Kept) -> Part {
+pub fn read_request(whole: &Bytes) -> Option<Brought> {
+    let (Head { first, headers }, body) = read(whole)?;
+    let (method, path) = first.split_once(' ')?;
+    let method = Method::from_bytes(method.as_bytes()).ok()?;
+    Some(Brought { method, path: path.parse().ok()?, headers: read_headers(headers), body })
+}
+
+/// An answer, in the same way.
+pub fn answer_bytes(kept: &Kept) -> Vec<u8> {
     written(kept.status.as_str().to_owned(), &kept.headers, &kept.body)
 }
 
-fn written(first: String, headers: &HeaderMap, body: &[u8]) -> Part {
+pub fn read_answer(whole: &Bytes) -> Option<Kept> {
+    let (Head { first, headers }, body) = read(whole)?;
+    Some(Kept { status: StatusCode::from_bytes(first.as_bytes()).ok()?, headers: read_headers(headers), body })
+}
+
+fn read(whole: &Bytes) -> Option<(Head, Bytes)> {
+    let (length, _) = whole.split_first_chunk::<4>()?;
+    let body = 4 + usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let head = serde_json::from_slice(whole.get(4..body)?).ok()?;
+    Some((head, whole.slice(body..)))
+}
+
+fn written(first: String, headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
     let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
     let headers = headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect();
     let head = serde_json::to_vec(&Head { first, headers }).expect("text is JSON");
@@ -152,7 +164,7 @@ fn written(first: String, headers: &HeaderMap, body: &[u8]) -> Part {
     whole.extend_from_slice(&length.to_le_bytes());
     whole.extend_from_slice(&head);
     whole.extend_from_slice(body);
-    Part::Put(whole)
+    whole
 }
 
 fn read_headers(headers: Vec<(String, String)>) -> HeaderMap {

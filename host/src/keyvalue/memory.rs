@@ -81,8 +81,11 @@ impl Memory {
         if key.len() > MAX_KEY_BYTES || value.size() > MAX_VALUE_BYTES {
             return Err(Trouble::TooLarge);
         }
+        self.put(&mut self.shard(key), key, value)
+    }
+
+    fn put(&self, shard: &mut HashMap<Box<str>, Entry>, key: &str, value: Value) -> Result<(), Trouble> {
         let (size, touched) = (value.size(), Instant::now());
-        let mut shard = self.shard(key);
         match shard.get_mut(key) {
             Some(entry) => {
                 let before = entry.value.size();
@@ -96,6 +99,20 @@ impl Memory {
             }
         }
         Ok(())
+    }
+
+    /// Puts a value in place of the one that was seen. Where it is another one by now, that is the answer.
+    pub fn swap(&self, key: &str, seen: Option<&[u8]>, value: Vec<u8>) -> Result<Result<(), Option<Vec<u8>>>, Trouble> {
+        if key.len() > MAX_KEY_BYTES || value.len() > MAX_VALUE_BYTES {
+            return Err(Trouble::TooLarge);
+        }
+        let mut shard = self.shard(key);
+        let now = shard.get(key).map(|entry| entry.value.bytes());
+        if now.as_deref() != seen {
+            return Ok(Err(now));
+        }
+        self.put(&mut shard, key, Value::Bytes(value.into()))?;
+        Ok(Ok(()))
     }
 
     pub fn delete(&self, key: &str) {
@@ -191,6 +208,36 @@ mod tests {
         assert_eq!(memory.get("n").map(|count| count.bytes()), Some(b"3999".to_vec()));
         memory.set("text", bytes("x")).expect("room");
         assert_eq!(memory.increment("text", 1), Err(Trouble::NoCount));
+    }
+
+    #[test]
+    fn a_value_is_swapped_for_the_one_that_was_seen() {
+        let memory = Memory::new(None);
+        assert_eq!(memory.swap("a", None, b"one".to_vec()), Ok(Ok(())));
+        assert_eq!(memory.swap("a", None, b"two".to_vec()), Ok(Err(Some(b"one".to_vec()))));
+        assert_eq!(memory.swap("a", Some(b"one"), b"two".to_vec()), Ok(Ok(())));
+        memory.delete("a");
+        assert_eq!(memory.swap("a", Some(b"two"), b"three".to_vec()), Ok(Err(None)));
+        memory.increment("n", 5).expect("room");
+        assert_eq!(memory.swap("n", Some(b"5"), b"6".to_vec()), Ok(Ok(())));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let mut seen = memory.get("n").map(|value| value.bytes());
+                        loop {
+                            let text = String::from_utf8(seen.clone().expect("some")).expect("text");
+                            let next = (text.parse::<u32>().expect("a number") + 1).to_string().into_bytes();
+                            match memory.swap("n", seen.as_deref(), next).expect("room") {
+                                Ok(()) => break,
+                                Err(now) => seen = now,
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(memory.get("n").map(|value| value.bytes()), Some(b"406".to_vec()));
     }
 
     #[test]

@@ -19,13 +19,14 @@ use file::File;
 use memory::{Memory, Value};
 use redis::{Redis, Shared};
 
+use crate::redis_link::Address;
+
 /// Where shared state is kept.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Place {
     Memory,
     File,
-    /// A URL, which may hold a password.
-    Redis(String),
+    Redis(Address),
 }
 
 impl std::fmt::Debug for Place {
@@ -40,14 +41,16 @@ impl std::fmt::Debug for Place {
 
 impl Place {
     /// What the configuration says; without a word the file where one has been made, and memory otherwise.
-    pub fn parse(text: Option<&str>, state_dir: &Path) -> Result<Self> {
+    pub fn parse(text: Option<&str>, ca: Option<&Path>, state_dir: &Path) -> Result<Self> {
         match text.map(str::trim) {
             None if file::path(state_dir, "state").exists() => Ok(Place::File),
             None | Some("memory") => Ok(Place::Memory),
             Some("file") => Ok(Place::File),
-            Some(url) if url.starts_with("redis://") => Ok(Place::Redis(url.to_owned())),
-            // Not repeated: it may hold a password.
-            Some(_) => bail!("`store` must be memory, file or redis://HOST[:PORT]"),
+            Some(url) => match Address::parse(url, ca) {
+                Some(address) => Ok(Place::Redis(address)),
+                // Not repeated: it may hold a password.
+                None => bail!("`store` must be memory, file, redis://HOST[:PORT] or rediss://HOST[:PORT]"),
+            },
         }
     }
 }
@@ -71,6 +74,8 @@ pub enum Trouble {
     TooLarge,
     #[error("the key holds no count")]
     NoCount,
+    #[error("the store is shared, and cannot be reached: nothing is swapped")]
+    NotAlone,
 }
 
 /// Every store. Lives as long as the process.
@@ -109,13 +114,13 @@ impl Stores {
                 let named = memories.iter().map(|(name, memory, _)| (name.clone(), Arc::clone(memory))).collect();
                 Far::File(File::start(file::open(state_dir, "state")?, named)?)
             }
-            Place::Redis(url) => {
+            Place::Redis(address) => {
                 let shared = memories.iter().map(|(name, memory, life)| Shared {
                     name: name.clone(),
                     copy: Arc::clone(memory),
                     forget_after: *life,
                 });
-                Far::Redis(Redis::start(url, shared.collect())?)
+                Far::Redis(Redis::start(address, shared.collect())?)
             }
         };
         let by_name = memories
@@ -216,6 +221,23 @@ impl Store {
         };
         self.changed(key);
         Ok(total)
+    }
+
+    /// Puts a value in place of the one that was seen. Where it is another one by now, that is the answer.
+    pub async fn swap(
+        &self,
+        key: &str,
+        seen: Option<Vec<u8>>,
+        value: Vec<u8>,
+    ) -> Result<Result<(), Option<Vec<u8>>>, Trouble> {
+        let swapped = match &self.far {
+            Far::Redis(redis) => return redis.swap(self.index, &self.memory, key, seen, value).await,
+            Far::File(_) | Far::Nothing => self.memory.swap(key, seen.as_deref(), value)?,
+        };
+        if swapped.is_ok() {
+            self.changed(key);
+        }
+        Ok(swapped)
     }
 
     pub async fn keys(&self) -> Result<Vec<String>, Trouble> {

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Trouble;
-use super::memory::{Memory, Value};
+use super::memory::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Memory, Value};
+use crate::redis_link::Address;
 use crate::telemetry::{self, Level};
 
 /// Redis answers within a millisecond; one that does not within this is as good as gone.
@@ -60,9 +61,18 @@ enum Question {
     Get { key: String, answer: oneshot::Sender<Option<Value>> },
     Set { key: String, value: Arc<[u8]>, answer: oneshot::Sender<()> },
     Delete { key: String, answer: oneshot::Sender<()> },
+    Swap { key: String, seen: Option<Vec<u8>>, value: Vec<u8>, answer: oneshot::Sender<Swapped> },
     Increment { key: String, delta: i64, answer: oneshot::Sender<i64> },
     Keys { answer: oneshot::Sender<Vec<String>> },
 }
+
+/// Done, or what is there by now.
+type Swapped = Result<(), Option<Vec<u8>>>;
+
+/// Whether the first argument is 1 says whether there was a value, which is the second; the third is the new one.
+const SWAP: &str = "local now = redis.call('GET', KEYS[1]) \
+     if now ~= (ARGV[1] == '1' and ARGV[2] or false) then return {0, now} end \
+     redis.call('SET', KEYS[1], ARGV[3]) return {1, false}";
 
 /// A store as this side sees it.
 pub struct Shared {
@@ -73,10 +83,9 @@ pub struct Shared {
 }
 
 impl Redis {
-    /// `redis://[user:password@]host[:port][/db]`. Returns once it is connected, or has found that it cannot be.
-    pub fn start(url: &str, stores: Vec<Shared>) -> Result<Arc<Self>> {
-        // Its own message could hold the password.
-        let client = Client::open(url).ok().context("the store's address is no redis:// URL")?;
+    /// Returns once it is connected, or has found that it cannot be.
+    pub fn start(address: &Address, stores: Vec<Shared>) -> Result<Arc<Self>> {
+        let client = address.client()?;
         let (asked, questions) = mpsc::channel(WAITING);
         let state = Arc::<Connection>::default();
         let (ready, wait) = std::sync::mpsc::channel();
@@ -126,6 +135,30 @@ impl Redis {
         let key = key.to_owned();
         let _ = self.ask(store, |answer| Question::Delete { key, answer }).await;
         Ok(())
+    }
+
+    /// Among hosts nobody can swap alone: without Redis nothing is.
+    pub async fn swap(
+        &self,
+        store: usize,
+        copy: &Memory,
+        key: &str,
+        seen: Option<Vec<u8>>,
+        value: Vec<u8>,
+    ) -> Result<Swapped, Trouble> {
+        if key.len() > MAX_KEY_BYTES || value.len() > MAX_VALUE_BYTES {
+            return Err(Trouble::TooLarge);
+        }
+        let name = key.to_owned();
+        let new: Arc<[u8]> = value.as_slice().into();
+        let swapped = self.ask(store, |answer| Question::Swap { key: name, seen, value, answer }).await;
+        let swapped = swapped.ok_or(Trouble::NotAlone)?;
+        let now = match &swapped {
+            Ok(()) => Value::Bytes(new),
+            Err(now) => now.as_ref().map_or_else(absent, |now| Value::Bytes(now.as_slice().into())),
+        };
+        copy.set(key, now)?;
+        Ok(swapped)
     }
 
     pub async fn increment(&self, store: usize, copy: &Memory, key: &str, delta: i64) -> Result<i64, Trouble> {
@@ -314,6 +347,10 @@ impl Worker {
                 Question::Delete { key, .. } => {
                     pipe.cmd("DEL").arg(self.name(*store, key));
                 }
+                Question::Swap { key, seen, value, .. } => {
+                    pipe.cmd("EVAL").arg(SWAP).arg(1).arg(self.name(*store, key));
+                    pipe.arg(u8::from(seen.is_some())).arg(seen.as_deref().unwrap_or_default()).arg(&value[..]);
+                }
                 Question::Keys { .. } => {
                     let pattern = format!("{}*", self.name(*store, ""));
                     pipe.cmd("KEYS").arg(pattern);
@@ -380,6 +417,15 @@ impl Worker {
                 });
                 let _ = answer.send(names.collect());
             }
+            Question::Swap { answer, .. } => {
+                let redis::Value::Array(parts) = value else { return };
+                let swapped = match parts.as_slice() {
+                    [redis::Value::Int(1), ..] => Ok(()),
+                    [_, redis::Value::BulkString(now)] => Err(Some(now.clone())),
+                    _ => Err(None),
+                };
+                let _ = answer.send(swapped);
+            }
             Question::Set { answer, .. } | Question::Delete { answer, .. } => {
                 let _ = answer.send(());
             }
@@ -401,7 +447,7 @@ impl Worker {
                 Question::Set { key, .. } | Question::Delete { key, .. } => {
                     self.owed.insert((store, key), None);
                 }
-                Question::Get { .. } | Question::Keys { .. } => {}
+                Question::Get { .. } | Question::Keys { .. } | Question::Swap { .. } => {}
             }
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! A lane counts in a table of its own, which nobody else touches but once a second: then what is new goes to the store
 //! `usage`, where it lasts as long as the place in which stores are kept, and where several hosts add up. A crash loses
-//! that second.
+//! that second, and with a file the one by which it is written behind; an end in order loses nothing (`main`).
 
 mod ask;
 

@@ -1,7 +1,9 @@
 use http::{Request, StatusCode};
 use http_body_util::Full;
+use serde_json::json;
 
-use crate::house::{House, folder_of_probes};
+use crate::house::{Folder, House, folder_of_probes};
+use crate::keys::built;
 
 const GRANT: &str =
     "[components.one]\noutbound = [\"http://127.0.0.1:1\"]\n[chains]\n\"wasi:http/handler\" = [\"one\"]\n";
@@ -71,4 +73,45 @@ async fn web_pages_and_strangers_are_kept_out() {
     assert_eq!(guarded.ask("GET", "/components", "").await.status, StatusCode::UNAUTHORIZED);
     let request = Request::get(format!("{}/components", guarded.admin)).header("authorization", "Bearer a-token");
     assert_eq!(guarded.send(request.body(Full::default()).expect("a request")).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_made_and_ended_at_the_admin_address() {
+    let state = Folder::new();
+    let house = House::keeping(&built(), "store = \"memory\"", &[], state.path()).await;
+    assert_eq!(house.ask("GET", "/keys", "").await.json()["keys"], json!([]));
+    let wish = json!({ "name": "phone", "scopes": ["embedding"], "limits": { "requests_per_minute": 2 }, "valid_seconds": 60 });
+    let made = house.ask("POST", "/keys", wish.to_string()).await;
+    assert_eq!(
+        (made.status, &made.headers["cache-control"]),
+        (StatusCode::CREATED, &"no-store".parse().expect("a value"))
+    );
+    let told = made.json();
+    let key = told["key"].as_str().expect("a key").to_owned();
+    assert_eq!((&told["record"]["state"], &told["kept"]), (&json!("valid"), &json!("memory")));
+    let ask = async |headers: &[(&str, &str)]| house.post_with("/embedding", headers, r#"{"text":"x"}"#).await.status;
+    assert_eq!(ask(&[]).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(&[("x-api-key", &key)]).await, StatusCode::OK);
+    let listed = house.ask("GET", "/keys", "").await;
+    assert!(!listed.text().contains(&key) && listed.json()["keys"][0]["name"] == "phone", "{}", listed.text());
+    for (wish, status) in [
+        (wish.to_string(), StatusCode::UNPROCESSABLE_ENTITY),
+        (r#"{"name":"a b"}"#.to_owned(), StatusCode::UNPROCESSABLE_ENTITY),
+        (r#"{"naem":"x"}"#.to_owned(), StatusCode::BAD_REQUEST),
+        ("x".repeat(100_000), StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(house.ask("POST", "/keys", wish.clone()).await.status, status, "{wish:.40}");
+    }
+    let ended = house.ask("DELETE", "/keys/phone", "").await;
+    assert_eq!((ended.status, &ended.json()["revoked"][0]["name"]), (StatusCode::OK, &json!("phone")));
+    assert_eq!(house.ask("DELETE", "/keys/phone", "").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(house.ask("PUT", "/keys", "").await.status, StatusCode::METHOD_NOT_ALLOWED);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    assert_eq!(ask(&[("x-api-key", &key)]).await, StatusCode::UNAUTHORIZED);
+    let audit = std::fs::read_to_string(state.path().join("audit.jsonl")).expect("an audit log");
+    let lines: Vec<serde_json::Value> = audit.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let actions: Vec<_> = lines.iter().map(|line| (line["action"].as_str(), line["by"].as_str())).collect();
+    let by = Some("admin address");
+    assert_eq!(actions, [(Some("key.create"), by), (Some("key.revoke"), by)], "{audit}");
+    assert!(!audit.contains(&key));
 }

@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::house::assert_uniform;
-use crate::jobs::{Platform, embed};
+use crate::jobs::{LATER, Platform, embed};
 use crate::keys::wanted;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,15 +70,40 @@ async fn a_batch_is_let_in_for_what_it_asks() {
     let stores = platform.house.registry.stores();
     let scoped = Wanted { scopes: Some(vec!["tts".into()]), ..wanted("voice", &[]) };
     let (voice, _) = keys::create(stores, scoped).await.expect("a key");
-    let (some, _) = keys::create(stores, wanted("some", &[("requests_per_minute", 2)])).await.expect("a key");
+    let (some, _) = keys::create(stores, wanted("some", &[("requests_per_minute", 5)])).await.expect("a key");
     let body =
         json!({ "path": "/embedding", "items": [embed("x", "acme/embed"), embed("y", "acme/embed")] }).to_string();
     let batch = async |key: &str| platform.house.post_with("/batch", &[("x-api-key", key)], body.clone()).await;
     assert_eq!(batch("wrong").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(batch(&voice).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(batch(&some).await.json()["succeeded"], 2);
-    assert_eq!(batch(&some).await.headers["x-ratelimit-remaining-requests"], "0");
-    assert_eq!(batch(&some).await.status, StatusCode::TOO_MANY_REQUESTS);
+    // Each of its requests counts.
+    for left in ["3", "1"] {
+        let answer = batch(&some).await;
+        assert_eq!(
+            (&answer.json()["succeeded"], answer.headers["x-ratelimit-remaining-requests"].to_str().ok()),
+            (&json!(2), Some(left))
+        );
+    }
+    let refused = batch(&some).await;
+    assert_eq!(
+        (refused.status, &refused.headers["x-ratelimit-remaining-requests"]),
+        (StatusCode::TOO_MANY_REQUESTS, &"1".parse().expect("a value"))
+    );
+    assert!(refused.headers.contains_key("retry-after"));
+    // What is left is left.
+    let headers = [("x-api-key", some.as_str())];
+    let one = platform.house.post_with("/embedding", &headers, embed("x", "acme/embed").to_string()).await;
+    assert_eq!(one.status, StatusCode::OK, "{}", one.text());
+    // One that can never fit is no matter of waiting.
+    let (few, _) = keys::create(stores, wanted("few", &[("requests_per_minute", 1)])).await.expect("a key");
+    let refused = batch(&few).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_uniform(&refused, "validation_error");
+    assert!(!refused.headers.contains_key("retry-after"));
+    // A client does not say itself for how many it stands.
+    let headers = [("x-api-key", few.as_str()), ("x-admission-count", "100"), LATER];
+    let one = platform.house.post_with("/embedding", &headers, embed("x", "acme/embed").to_string()).await;
+    assert_eq!(one.status, StatusCode::ACCEPTED, "{}", one.text());
     for wrong in [
         json!({ "path": "/embedding", "items": [] }),
         json!({ "path": "/embedding", "items": [{}, {}, {}, {}] }),

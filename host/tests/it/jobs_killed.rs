@@ -20,11 +20,11 @@ use crate::jobs::embed;
 use crate::keys::built;
 
 /// The binary with the built components. What it keeps is in the folder; compiled code is shared.
-fn start(folder: &Folder, standin: &Standin) -> (Child, String) {
+pub fn start(folder: &Folder, standin: &Standin, store: &str, jobs: &str) -> (Child, String) {
     let url = standin.url();
     let text = format!(
-        "log_level = \"error\"\nlisten = \"127.0.0.1:0\"\nadmin.listen = \"off\"\n[jobs]\nrunning = 8\nattempts = 10\n\
-         [settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\n"
+        "log_level = \"error\"\nlisten = \"127.0.0.1:0\"\nadmin.listen = \"off\"\n{store}\n[jobs]\nrunning = 8\n\
+         attempts = 10\n{jobs}\n[settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\n"
     );
     let config = folder.write("hybrid.toml", text);
     let cache = folder.path().join("hybrid-ai-compiled");
@@ -53,9 +53,9 @@ fn start(folder: &Folder, standin: &Standin) -> (Child, String) {
     (child, address.unwrap_or_else(|| panic!("the first line was `{line}`")))
 }
 
-type Http = Client<HttpConnector, Full<Bytes>>;
+pub type Http = Client<HttpConnector, Full<Bytes>>;
 
-async fn ask(http: &Http, request: Request<Full<Bytes>>) -> Option<(StatusCode, Value)> {
+pub async fn ask(http: &Http, request: Request<Full<Bytes>>) -> Option<(StatusCode, Value)> {
     let answer = tokio::time::timeout(Duration::from_secs(20), http.request(request)).await.ok()?.ok()?;
     let status = answer.status();
     let body = answer.into_body().collect().await.ok()?.to_bytes();
@@ -70,7 +70,7 @@ async fn what_was_accepted_ends_once_however_often_the_host_is_killed() {
     let accepted: Arc<Mutex<Vec<String>>> = Arc::default();
     let mut ends: BTreeMap<String, Value> = BTreeMap::new();
     for round in 0..3 {
-        let (mut child, base) = start(&folder, &standin);
+        let (mut child, base) = start(&folder, &standin, "", "");
         let load: Vec<_> = (0..4)
             .map(|sender| {
                 let (http, base, accepted) = (http.clone(), base.clone(), Arc::clone(&accepted));
@@ -117,7 +117,7 @@ async fn what_was_accepted_ends_once_however_often_the_host_is_killed() {
             sender.await.expect("it does not panic");
         }
     }
-    let (mut child, base) = start(&folder, &standin);
+    let (mut child, base) = start(&folder, &standin, "", "");
     let accepted = accepted.lock().expect("nobody panics").clone();
     assert!(accepted.len() >= 120 && !ends.is_empty(), "{} accepted, {} ended early", accepted.len(), ends.len());
     for id in &accepted {

@@ -174,3 +174,28 @@ async fn only_named_origins_are_let_in() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_command_asks_the_host_that_has_the_keys() {
+    let data = Folder::new();
+    let state = data.path().to_str().expect("a path").to_owned();
+    let house = House::keeping(&built(), "store = \"file\"", &[], data.path()).await;
+    let admin = house.admin.trim_start_matches("http://");
+    let config = data.write("hybrid.toml", format!("store = \"file\"\n[admin]\nlisten = \"{admin}\"\n"));
+    let key = async |words: &'static [&'static str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hybrid-ai"));
+        command.arg("key").args(words).arg("--config").arg(&config).env_clear().env("HYBRID_DATA_DIR", &state);
+        let done = tokio::task::spawn_blocking(move || command.output()).await.expect("it runs").expect("it starts");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        (done.status.success(), String::from_utf8_lossy(&done.stdout).into_owned(), said)
+    };
+    let (made, text, said) = key(&["create", "phone", "--requests-per-minute", "5"]).await;
+    assert!(made && text.starts_with("hai_"), "{said}");
+    assert_eq!(ask(&house, "/llm", &[]).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(&house, "/llm", &[("x-api-key", text.trim())]).await.status, StatusCode::OK);
+    let (_, list, said) = key(&["list"]).await;
+    assert!(list.contains("phone") && list.contains("5 requests per minute"), "{list}{said}");
+    let (twice, _, said) = key(&["create", "phone"]).await;
+    assert!(!twice && said.contains("there is a valid key `phone` already"), "{said}");
+    assert!(key(&["revoke", "phone"]).await.1.starts_with("revoked phone"), "{list}");
+}

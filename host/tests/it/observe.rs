@@ -7,15 +7,19 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hybrid_ai::keys;
+use hybrid_ai::keyvalue::{Kind, Place, Stores};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use standin::{Options, Standin};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::house::{Answer, Folder, House, folder_of_probes, one_probe, other_version};
+use crate::jobs_killed::{Http, start};
 use crate::keys::{built, wanted};
 
 /// The platform in front of a stand-in, with these lines of configuration.
@@ -60,7 +64,7 @@ async fn usage_is_told_by_key_model_and_capability() {
         let answer = post(&house, path, &shown, &body).await;
         assert_eq!(answer.status, status, "{path}: {}", answer.text());
     }
-    // Who has no key uses nothing.
+    // Who has no key is refused, which counts too.
     assert_eq!(post(&house, "/llm", &[], &chat("acme/chat-usage")).await.status, StatusCode::UNAUTHORIZED);
 
     let told = house.ask("GET", "/usage", "").await.json();
@@ -77,7 +81,9 @@ async fn usage_is_told_by_key_model_and_capability() {
     assert_eq!(row("image", &"acme/image-usage".into())["pictures"], 1);
     assert_eq!(row("embedding", &"fault/always-500-embed-usage".into())["errors"], 1);
     assert_eq!(row("embedding", &Value::Null)["errors"], 1);
-    assert_eq!(told["total"]["requests"], 5);
+    let refused = row("llm", &Value::Null);
+    assert_eq!((&refused["key"], &refused["requests"], &refused["errors"]), (&Value::Null, &1.into(), &1.into()));
+    assert_eq!(told["total"]["requests"], 6);
 
     let only = house.ask("GET", "/usage?model=acme%2Fchat-usage&key=phone", "").await.json();
     assert_eq!((only["rows"].as_array().map(Vec::len), &only["total"]["requests"]), (Some(1), &2.into()));
@@ -85,6 +91,61 @@ async fn usage_is_told_by_key_model_and_capability() {
     assert_eq!(house.ask("GET", "/usage?from=2020-01-01&to=2020-12-31", "").await.json()["rows"], json!([]));
     assert_eq!(house.ask("GET", "/usage?from=soon", "").await.status, StatusCode::BAD_REQUEST);
     assert_eq!(house.ask("POST", "/usage", "").await.status, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_at_the_door_is_counted_by_key() {
+    let standin = Standin::start(Options::default()).expect("it starts");
+    let house = in_front_of(&standin, "").await;
+    let stores = house.registry.stores();
+    let scoped = keys::Wanted { scopes: Some(vec!["tts".into()]), ..wanted("voice", &[]) };
+    let (voice, _) = keys::create(stores, scoped).await.expect("a key");
+    let (few, _) = keys::create(stores, wanted("few", &[("requests_per_minute", 1)])).await.expect("a key");
+    for (key, headers, status) in [
+        ("wrong", &[][..], StatusCode::UNAUTHORIZED),
+        (&voice, &[], StatusCode::FORBIDDEN),
+        (&few, &[], StatusCode::OK),
+        (&few, &[], StatusCode::TOO_MANY_REQUESTS),
+        // Also where the host asks first.
+        (&few, &[("prefer", "respond-async")], StatusCode::TOO_MANY_REQUESTS),
+        (&voice, &[("idempotency-key", "a")], StatusCode::FORBIDDEN),
+    ] {
+        let headers: Vec<_> = headers.iter().copied().chain([("x-api-key", key)]).collect();
+        let answer = post(&house, "/llm", &headers, &chat("acme/chat-door")).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("x-log-")), "{:?}", answer.headers);
+    }
+    let told = house.ask("GET", "/usage?capability=llm", "").await.json();
+    let counts = |key: Value| -> (u64, u64) {
+        let rows = told["rows"].as_array().expect("rows").iter().filter(|row| row["key"] == key);
+        let sum = |field: &str| rows.clone().filter_map(|row| row[field].as_u64()).sum();
+        (sum("requests"), sum("errors"))
+    };
+    assert_eq!(counts("voice".into()), (2, 2), "{told:#}");
+    assert_eq!(counts("few".into()), (3, 2), "{told:#}");
+    assert_eq!(counts(Value::Null), (1, 1), "{told:#}");
+    // Nobody asked a model.
+    let metrics = house.ask("GET", "/metrics", "").await;
+    assert!(!metrics.text().contains("gen_ai_operation_name=\"\""), "{}", metrics.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_counted_last_is_kept_when_the_host_ends_in_order() {
+    let standin = Standin::start(Options::default()).expect("it starts");
+    let folder = Folder::new();
+    let (mut child, base) = start(&folder, &standin, "store = \"file\"", "");
+    let http: Http = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+    let request = Request::post(format!("{base}/embedding")).header("content-type", "application/json");
+    let request = request.body(r#"{"text":"x","model":"acme/embed"}"#.into()).expect("a request");
+    assert_eq!(crate::jobs_killed::ask(&http, request).await.expect("an answer").0, StatusCode::OK);
+    let told = std::process::Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
+    assert!(told.expect("kill").success() && child.wait().expect("its end").success());
+    let kinds = std::collections::BTreeMap::from([("usage".to_owned(), Kind::default())]);
+    let stores = Stores::open(&Place::File, &kinds, &folder.path().join("hybrid-ai")).expect("the file");
+    let usage = stores.get("usage").expect("a store");
+    let keys = usage.keys().await.expect("the file");
+    let requests = keys.iter().find(|key| key.ends_with("\tembedding\tacme/embed\trequests"));
+    assert_eq!(usage.get(requests.unwrap_or_else(|| panic!("{keys:?}"))).await, Ok(Some(b"1".to_vec())));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,12 +294,14 @@ async fn where_nobody_collects_a_clients_trace_goes_on_to_upstreams_alone() {
     let standin = Standin::start(Options::default()).expect("it starts");
     let house = in_front_of(&standin, "").await;
     let theirs = format!("00-{TRACE}-{PARENT}-01");
-    post(&house, "/llm", &[("traceparent", &theirs)], &chat("acme/chat-on")).await;
-    post(&house, "/llm", &[], &chat("acme/chat-none")).await;
+    post(&house, "/llm", &[("traceparent", &theirs), ("tracestate", "other=1")], &chat("acme/chat-on")).await;
+    post(&house, "/llm", &[("tracestate", "other=1")], &chat("acme/chat-none")).await;
     post(&house, "/llm", &[("traceparent", "nonsense")], &chat("acme/chat-nonsense")).await;
     let sent = |model: &str| standin.requests_for(model).pop().expect("it was asked").header("traceparent").to_owned();
     assert_eq!((sent("acme/chat-on").as_str(), sent("acme/chat-none").as_str()), (theirs.as_str(), ""));
     assert_eq!(sent("acme/chat-nonsense"), "");
+    let state = |model: &str| standin.requests_for(model).pop().expect("it was asked").header("tracestate").to_owned();
+    assert_eq!((state("acme/chat-on").as_str(), state("acme/chat-none").as_str()), ("other=1", ""));
     // What lies elsewhere is fetched without it.
     let picture = json!({ "prompt": "a kite", "width": 64, "height": 64, "model": "acme/image-fal" });
     let answer = post(&house, "/image", &[("traceparent", &theirs)], &picture).await;

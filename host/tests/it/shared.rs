@@ -10,25 +10,70 @@ use hybrid_ai::keys;
 use crate::house::{Folder, House};
 use crate::keys::{ask, built, wanted};
 
-/// A Redis of this test's own, which forgets everything when it ends.
+/// A Redis of this test's own.
 pub struct Redis {
     process: Child,
     port: u16,
     folder: Folder,
+    /// Whether what it holds outlasts it.
+    lasting: bool,
+    secure: bool,
+}
+
+/// A certificate for this machine, which nobody else vouches for.
+const CERTIFICATE: (&str, &str) = ("tests/tls/one.pem", "tests/tls/one-key.pem");
+
+fn beside(file: &str) -> String {
+    format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))
 }
 
 impl Redis {
+    /// It forgets everything when it ends.
     pub fn start() -> Self {
+        Self::new(false, false)
+    }
+
+    pub fn lasting() -> Self {
+        Self::new(true, false)
+    }
+
+    /// It speaks TLS, and nothing else.
+    pub fn secure() -> Self {
+        Self::new(false, true)
+    }
+
+    fn new(lasting: bool, secure: bool) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("an address").port();
         drop(free);
         let folder = Folder::new();
-        Self { process: Self::run(port, &folder), port, folder }
+        Self { process: Self::run(port, &folder, lasting, secure), port, folder, lasting, secure }
     }
 
-    fn run(port: u16, folder: &Folder) -> Child {
+    fn run(port: u16, folder: &Folder, lasting: bool, secure: bool) -> Child {
+        let file = if lasting { "yes" } else { "no" };
+        let port_text = port.to_string();
+        let (certificate, key) = (beside(CERTIFICATE.0), beside(CERTIFICATE.1));
+        let listen = match secure {
+            true => vec![
+                "--port",
+                "0",
+                "--tls-port",
+                &port_text,
+                "--tls-cert-file",
+                &certificate,
+                "--tls-key-file",
+                &key,
+                "--tls-ca-cert-file",
+                &certificate,
+                "--tls-auth-clients",
+                "no",
+            ],
+            false => vec!["--port", &port_text],
+        };
         let mut process = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()])
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", file])
+            .args(listen)
             .current_dir(folder.path())
             .stdout(Stdio::null())
             .spawn()
@@ -50,11 +95,11 @@ impl Redis {
     }
 
     pub fn again(&mut self) {
-        self.process = Self::run(self.port, &self.folder);
+        self.process = Self::run(self.port, &self.folder, self.lasting, self.secure);
     }
 
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", if self.secure { "rediss" } else { "redis" }, self.port)
     }
 
     async fn host(&self) -> House {
@@ -148,4 +193,32 @@ async fn what_two_hosts_count_adds_up() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_behind_tls_is_believed_when_somebody_vouches_for_it() {
+    let redis = Redis::secure();
+    let store = format!("store = \"{}\"", redis.url());
+    let is_up = |house: &House| house.registry.stores().shared().map(|(is_up, _)| is_up);
+    let stranger = House::of(&built(), &store).await;
+    assert_eq!(is_up(&stranger), Some(false));
+    let known = format!("{store}\nstore_ca = \"{}\"\n[jobs]\nstore = \"redis\"\n", beside(CERTIFICATE.0));
+    let (one, other) = (House::of(&built(), &known).await, House::of(&built(), &known).await);
+    assert_eq!((is_up(&one), is_up(&other)), (Some(true), Some(true)));
+    keys::create(one.registry.stores(), wanted("shared", &[])).await.expect("a key");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(ask(&other, "/llm", &[]).await.status, StatusCode::UNAUTHORIZED);
+    // Jobs have connections of their own.
+    let metrics = async || one.ask("GET", "/metrics", "").await;
+    until_told("jobs reach Redis too", async || metrics().await.text().contains("hybrid_jobs_redis_connected 1")).await;
+}
+
+async fn until_told(what: &str, holds: impl AsyncFn() -> bool) {
+    for _ in 0..400 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never: {what}");
 }

@@ -15,10 +15,10 @@ use crate::jobs::{LATER, Platform, embed};
 use crate::keys::built;
 
 /// Head and body of each call so far.
-type Calls = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+pub type Calls = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 /// A receiver that answers with these statuses, one after the other, and then always with the last.
-async fn receiver(statuses: &'static [u16]) -> (String, Calls) {
+pub async fn receiver(statuses: &'static [u16]) -> (String, Calls) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = format!("http://{}/hook", listener.local_addr().expect("an address"));
     let calls = Calls::default();
@@ -55,7 +55,7 @@ fn field<'a>(head: &'a str, name: &str) -> &'a str {
     line.and_then(|line| line.split_once(": ")).map_or("", |(_, value)| value)
 }
 
-async fn until_called(calls: &Calls, count: usize) -> Vec<(String, Vec<u8>)> {
+pub async fn until_called(calls: &Calls, count: usize) -> Vec<(String, Vec<u8>)> {
     for _ in 0..500 {
         let seen = calls.lock().expect("nobody panics").clone();
         if seen.len() >= count {

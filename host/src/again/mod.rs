@@ -4,20 +4,27 @@
 //! runs reads along; who comes later gets what was kept. Only what succeeded is kept: after a failure asking again means
 //! trying again.
 
+mod shared;
+
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use anyhow::Result;
 use http::{HeaderName, HeaderValue, Response};
 use serde::Deserialize;
+use tokio::runtime::Handle;
 
 use crate::beside::{Done, Refused, Visit};
+use crate::config::Config;
 use crate::error::Refusal;
 use crate::flight::{End, Flight};
 use crate::held::Budget;
 use crate::inside::{Admitted, Kept};
 use crate::request::Answer;
 use crate::shelf::{Name, Shelf, name};
+use shared::{Shared, Turn};
 
 pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -30,22 +37,30 @@ const MAX_KEY_BYTES: usize = 255;
 pub struct Limits {
     /// How long the same key gets the same answer.
     pub keep_s: u64,
-    /// All kept answers together, in memory: ten minutes of speech are 28 MB.
+    /// All kept answers together, in memory, and the same in Redis where hosts share them: ten minutes of speech are 28 MB.
     pub bytes: u64,
     /// One of them; larger ones break off.
     pub answer_bytes: u64,
+    /// One that other hosts are given, too.
+    pub shared_answer_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { keep_s: 86_400, bytes: 128 * 1024 * 1024, answer_bytes: 64 * 1024 * 1024 }
+        Self {
+            keep_s: 86_400,
+            bytes: 128 * 1024 * 1024,
+            answer_bytes: 64 * 1024 * 1024,
+            shared_answer_bytes: 8 * 1024 * 1024,
+        }
     }
 }
 
 /// Lives as long as the server.
-#[derive(Default)]
 pub struct Again {
     book: Arc<Mutex<Book>>,
+    /// Where hosts share what they keep.
+    shared: Option<Arc<Shared>>,
 }
 
 #[derive(Default)]
@@ -57,6 +72,7 @@ struct Book {
 }
 
 /// The key of a request, with what it stands for.
+#[derive(Clone)]
 pub struct Key {
     /// Of the caller's.
     pub name: Name,
@@ -82,6 +98,14 @@ enum Found {
 }
 
 impl Again {
+    pub fn new(config: &Config) -> Result<Self> {
+        let shared = match config.shared_jobs() {
+            Some(address) => Some(Arc::new(Shared::new(address, Handle::current())?)),
+            None => None,
+        };
+        Ok(Self { book: Arc::default(), shared })
+    }
+
     fn find(&self, key: &Key, keep: Duration) -> Result<Found, Refusal> {
         let mut book = self.book.lock().expect("nobody panics holding it");
         if let Some((answer, print)) = book.kept.get(&key.name, keep) {
@@ -111,18 +135,52 @@ impl Again {
         work: impl Future<Output = Response<Answer>> + Send + 'static,
     ) -> Result<Done, Refused> {
         let limits = visit.generation.config.again.clone();
+        // Whether the answer was made elsewhere.
+        let elsewhere = Arc::new(AtomicBool::new(false));
         let (reader, begins) = match self.find(key, Duration::from_secs(limits.keep_s)) {
             Err(refusal) => return Err(Refused::of(refusal, admitted)),
             Ok(Found::Kept(kept)) => return Ok(Done::Told(replayed(kept.answer(), &admitted))),
             Ok(Found::Flies(reader)) => (reader, false),
             Ok(Found::Begins(reader, flight)) => {
                 let (book, name, print) = (Arc::clone(&self.book), key.name, key.print);
-                let budget = budget.clone();
+                let (budget, shared, elsewhere) = (budget.clone(), self.shared.clone(), Arc::clone(&elsewhere));
+                let (form, id) = (visit.generation.config.form(visit.path.path()), visit.id.clone());
+                let most = visit.generation.config.limits.request();
+                let key = key.clone();
                 visit.desk.tasks.spawn(async move {
-                    let end = flight.fly(work, limits.answer_bytes, &budget).await;
+                    let turn = match &shared {
+                        Some(shared) => shared.turn(&key, most).await,
+                        None => Turn::Alone,
+                    };
+                    let told = |answer| {
+                        elsewhere.store(true, Ordering::Relaxed);
+                        std::future::ready(answer)
+                    };
+                    let (end, hold) = match turn {
+                        Turn::Alone => (flight.fly(work, limits.answer_bytes, &budget).await, None),
+                        Turn::Kept(kept) => {
+                            let answer = told(replay(kept.answer()));
+                            (flight.fly(answer, limits.answer_bytes, &budget).await, None)
+                        }
+                        Turn::Refused(refusal) => {
+                            let answer = told(refusal.formed(form.as_deref(), &id).map(Answer::Told));
+                            (flight.fly(answer, limits.answer_bytes, &budget).await, None)
+                        }
+                        Turn::Mine(hold) => {
+                            let shared = shared.as_deref().expect("it gave the turn");
+                            let end = tokio::select! {
+                                end = flight.fly(work, limits.answer_bytes, &budget) => end,
+                                () = shared.hold(&hold) => unreachable!("it holds as long as it is polled"),
+                            };
+                            (end, Some((shared, hold)))
+                        }
+                    };
+                    let kept = flight.kept().filter(|kept| end == End::Whole && is_kept(kept));
+                    if let Some((shared, hold)) = &hold {
+                        shared.keep(hold, kept.as_ref(), &limits).await;
+                    }
                     let mut book = book.lock().expect("nobody panics holding it");
                     book.flights.remove(&name);
-                    let kept = flight.kept().filter(|kept| end == End::Whole && is_kept(kept));
                     if let Some(kept) = kept {
                         book.kept.put(name, kept, print, limits.bytes);
                     }
@@ -134,15 +192,21 @@ impl Again {
         let mut answer = reader.answer(&head);
         if begins {
             admitted.dress(&mut answer);
-            return Ok(Done::Worked(answer));
+            let logged = !elsewhere.load(Ordering::Relaxed);
+            return Ok(if logged { Done::Worked(answer) } else { Done::Told(answer) });
         }
         Ok(Done::Told(replayed(answer, &admitted)))
     }
 }
 
-fn replayed(mut answer: Response<Answer>, admitted: &Admitted) -> Response<Answer> {
-    answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+fn replayed(answer: Response<Answer>, admitted: &Admitted) -> Response<Answer> {
+    let mut answer = replay(answer);
     admitted.dress(&mut answer);
+    answer
+}
+
+fn replay(mut answer: Response<Answer>) -> Response<Answer> {
+    answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     answer
 }
 
