@@ -20,7 +20,7 @@ use crate::jobs::embed;
 use crate::keys::built;
 
 /// The binary with the built components. What it keeps is in the folder; compiled code is shared.
-fn start(folder: &Folder, standin: &Standin) -> (Child, String) {
+pub fn start(folder: &Folder, standin: &Standin) -> (Child, String) {
     let url = standin.url();
     let text = format!(
         "log_level = \"error\"\nlisten = \"127.0.0.1:0\"\nadmin.listen = \"off\"\n[jobs]\nrunning = 8\nattempts = 10\n\
