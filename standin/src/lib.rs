@@ -80,6 +80,7 @@ mod errors;
 mod faults;
 mod log;
 mod media;
+mod photo;
 mod route;
 mod server;
 mod tasks;
@@ -91,6 +92,7 @@ use std::sync::atomic::Ordering;
 use anyhow::Context;
 
 pub use log::Recorded;
+pub use photo::Photo;
 
 /// How the stand-in is to behave.
 #[derive(Debug, Clone)]

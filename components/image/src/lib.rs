@@ -58,6 +58,7 @@ fn settings() -> &'static Settings {
     SETTINGS.get_or_init(|| {
         let usual = Limits::default();
         let max_pixels = settings::parsed("max_picture_pixels", usual.max_pixels);
-        Settings { chain: Chain::of("image"), limits: Limits { max_pixels, ..usual } }
+        let max_held_bytes = settings::parsed("max_held_picture_bytes", usual.max_held_bytes);
+        Settings { chain: Chain::of("image"), limits: Limits { max_pixels, max_held_bytes, ..usual } }
     })
 }

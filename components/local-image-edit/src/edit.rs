@@ -1,10 +1,10 @@
 //! One edit from end to end: what was sent and asked for, to the PNG that goes back.
 
 use hybrid_guest::types::{Problem, Reason};
-use hybrid_picture::{File, Limits, Pixels, PngPieces, Polarity, colour};
+use hybrid_picture::{File, Limits, Orientation, Pixels, PngPieces, Polarity, colour};
 
 use crate::band::{self, Weights};
-use crate::operation::{Operation, Step};
+use crate::operation::{Operation, Place, Step};
 use crate::prompt::{self, Misunderstood};
 use crate::tone::Worked;
 use crate::{inpaint, place};
@@ -37,10 +37,16 @@ pub(crate) fn png(edit: Edit<'_>, limits: &Limits, in_time: impl Fn() -> bool) -
         }
         Reason::Invalid(problems)
     })?;
-    let picture = hybrid_picture::read(edit.image, limits).map_err(|why| refused("image", why.to_string()))?;
+    let unread = |why: hybrid_picture::Refused| refused("image", why.to_string());
+    let own = hybrid_picture::size(&edit.image, limits).map_err(unread)?;
+    let room = Room::of(&edit, &steps, limits);
+    let (turned, steps) =
+        if edit.mask.is_none() { turned_first(&steps) } else { (Orientation::NoTransforms, &steps[..]) };
+    let picture = hybrid_picture::read_turned(edit.image, turned, &room.picture).map_err(unread)?;
     let mask = match edit.mask {
         Some(mask) => {
-            let mask = hybrid_picture::whole_mask(mask, (picture.width, picture.height), limits, Polarity::Light)
+            let size = (picture.width, picture.height);
+            let mask = hybrid_picture::mask_pixels(mask, own, size, limits, Polarity::Light)
                 .map_err(|why| refused("mask", why.to_string()))?;
             if mask.data.iter().all(|&white| white == 0) {
                 return Err(refused("mask", "must show something: it is black all over".to_owned()));
@@ -53,8 +59,46 @@ pub(crate) fn png(edit: Edit<'_>, limits: &Limits, in_time: impl Fn() -> bool) -
         .strength
         .filter(|strength| strength.is_finite())
         .map_or(1.0, |strength| (strength / FULL_STRENGTH).clamp(0.0, 1.0));
-    let picture = worked(picture, mask, &steps, strength, edit.seed.unwrap_or(0), limits, in_time)?;
+    let picture = worked(picture, mask, steps, strength, edit.seed.unwrap_or(0), room.most_pixels, in_time)?;
     picture.png_pieces().map_err(|why| Reason::Internal(why.to_string()))
+}
+
+/// What of the memory for a picture its steps leave to it.
+struct Room {
+    picture: Limits,
+    /// That a step may make.
+    most_pixels: u64,
+}
+
+impl Room {
+    fn of(edit: &Edit<'_>, steps: &[Step], limits: &Limits) -> Room {
+        let mask = edit.mask.as_ref().map_or(0, File::length);
+        let (file, most) = (edit.image.length(), limits.max_held_bytes.saturating_sub(mask));
+        let free = most.saturating_sub(file);
+        let copies = |step: &Step| match step.operation {
+            Operation::Shape(shape) => shape.copies(),
+            _ => false,
+        };
+        let removes = steps.iter().any(|step| matches!(step.operation, Operation::Remove));
+        let (_, after_turns) = turned_first(steps);
+        // Beside three bytes a pixel: the mask and where it is soft, the part that a step is done to.
+        let planes = u64::from(edit.mask.is_some()) * 2 + u64::from(steps.iter().any(|step| step.place != Place::All));
+        let own = if after_turns.iter().any(copies) { free / 2 } else { free };
+        let own = own.saturating_sub(if removes { inpaint::MOST_BYTES } else { 0 }) * 3 / (3 + planes);
+        let picture = Limits { max_held_bytes: file + own, ..*limits };
+        Room { picture, most_pixels: limits.max_pixels.min(free / 2 / 3) }
+    }
+}
+
+/// What the first steps do to a picture that is turned while it is read, and the other steps. Turned later it is there twice.
+fn turned_first(steps: &[Step]) -> (Orientation, &[Step]) {
+    let mut turned = Orientation::NoTransforms;
+    for (at, step) in steps.iter().enumerate() {
+        let Operation::Shape(shape) = step.operation else { return (turned, &steps[at..]) };
+        let Some(next) = shape.turn() else { return (turned, &steps[at..]) };
+        turned = hybrid_picture::then(turned, next);
+    }
+    (turned, &[])
 }
 
 pub(crate) fn worked(
@@ -63,7 +107,7 @@ pub(crate) fn worked(
     steps: &[Step],
     strength: f32,
     seed: u64,
-    limits: &Limits,
+    most_pixels: u64,
     in_time: impl Fn() -> bool,
 ) -> Result<Pixels, Reason> {
     let strength = (strength * 256.0).round() as u32;
@@ -76,9 +120,8 @@ pub(crate) fn worked(
         let (width, height) = (picture.width as usize, picture.height as usize);
         match step.operation {
             Operation::Shape(shape) => {
-                picture = shape
-                    .apply(picture, mask.as_deref(), limits.max_pixels)
-                    .map_err(|why| Reason::invalid("prompt", why))?;
+                picture =
+                    shape.apply(picture, mask.as_deref(), most_pixels).map_err(|why| Reason::invalid("prompt", why))?;
                 (mask, soft) = (None, None);
                 continue;
             }

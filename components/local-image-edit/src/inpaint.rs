@@ -15,6 +15,8 @@ const SMALLEST: usize = 24;
 /// More of the picture than this is filled at half its size, and the patches' places carried over.
 const MAX_PIXELS: usize = 1_500_000;
 const MAX_LEVELS: usize = 9;
+/// What filling takes beside the picture: less than 20 bytes for each pixel around the hole.
+pub(crate) const MOST_BYTES: u64 = 20 * MAX_PIXELS as u64;
 const LEAST_MARGIN: usize = 64;
 
 /// Fills what `mask` shows. False when nothing is left to fill from.
@@ -85,8 +87,6 @@ struct Matches {
     far: Vec<u32>,
     /// Whether a patch about the pixel lies inside of the picture and outside of the hole.
     sources: Vec<bool>,
-    /// All of them, for picking.
-    every: Vec<u32>,
 }
 
 struct Chance(u64);
@@ -271,7 +271,7 @@ impl Window {
 
 impl Matches {
     fn none() -> Matches {
-        Matches { targets: Vec::new(), to: Vec::new(), far: Vec::new(), sources: Vec::new(), every: Vec::new() }
+        Matches { targets: Vec::new(), to: Vec::new(), far: Vec::new(), sources: Vec::new() }
     }
 
     /// Patches that touch the hole, matched by chance; none where there is no patch to take from.
@@ -280,42 +280,51 @@ impl Matches {
         if width < SIDE + 1 || height < SIDE + 1 {
             return None;
         }
-        // How many of the hole's pixels lie above and to the left of each.
-        let mut sums = vec![0_u32; (width + 1) * (height + 1)];
-        for y in 0..height {
-            let mut row = 0;
-            for x in 0..width {
-                row += u32::from(level.hole[y * width + x]);
-                sums[(y + 1) * (width + 1) + x + 1] = sums[y * (width + 1) + x + 1] + row;
-            }
-        }
         let mut matches = Matches {
             targets: Vec::new(),
             to: vec![0; width * height],
             far: vec![u32::MAX; width * height],
             sources: vec![false; width * height],
-            every: Vec::new(),
         };
+        let mut count = 0;
+        // How many of the hole's pixels each column has in the rows of a patch.
+        let mut columns = vec![0_u8; width];
+        let add_row = |columns: &mut [u8], y: usize, share: u8| {
+            for (column, hole) in columns.iter_mut().zip(&level.hole[y * width..(y + 1) * width]) {
+                *column = column.wrapping_add(if *hole { share } else { 0 });
+            }
+        };
+        (0..SIDE - 1).for_each(|y| add_row(&mut columns, y, 1));
         for y in HALF..height - HALF {
-            for x in HALF..width - HALF {
-                let corner = |x: usize, y: usize| sums[y * (width + 1) + x];
-                let (x0, y0, x1, y1) = (x - HALF, y - HALF, x + HALF + 1, y + HALF + 1);
+            add_row(&mut columns, y + HALF, 1);
+            for (x, patch) in (HALF..).zip(columns.windows(SIDE)) {
                 let at = y * width + x;
-                if corner(x1, y1) + corner(x0, y0) == corner(x0, y1) + corner(x1, y0) {
+                if patch.iter().all(|&holes| holes == 0) {
                     matches.sources[at] = true;
-                    matches.every.push(at as u32);
+                    count += 1;
                 } else {
                     matches.targets.push(at as u32);
                 }
             }
+            add_row(&mut columns, y - HALF, u8::MAX);
         }
-        if matches.every.len() < 4 {
+        if count < 4 {
             return None;
         }
-        for &at in &matches.targets {
-            matches.to[at as usize] = matches.every[chance.below(matches.every.len())];
+        let targets = std::mem::take(&mut matches.targets);
+        for &at in &targets {
+            matches.to[at as usize] = matches.any_source(chance) as u32;
         }
+        matches.targets = targets;
         Some(matches)
+    }
+
+    /// A list of all of them would be as large as the picture.
+    fn any_source(&self, chance: &mut Chance) -> usize {
+        let start = (0..32).map(|_| chance.below(self.sources.len())).find(|&at| self.sources[at]);
+        let start = start.unwrap_or_else(|| chance.below(self.sources.len()));
+        let after = || self.sources[start..].iter().position(|&is| is).map(|by| start + by);
+        after().or_else(|| self.sources.iter().position(|&is| is)).unwrap_or(start)
     }
 
     /// Takes over what was found in a picture half as large.

@@ -59,7 +59,11 @@ impl own::Guest for LocalImageEdit {
             None => None,
         };
         let usual = Limits::default();
-        let limits = Limits { max_pixels: settings::parsed("max_picture_pixels", usual.max_pixels), ..usual };
+        let limits = Limits {
+            max_pixels: settings::parsed("max_picture_pixels", usual.max_pixels),
+            max_held_bytes: settings::parsed("max_held_picture_bytes", usual.max_held_bytes),
+            ..usual
+        };
         let edit = edit::Edit { prompt: &prompt.text, image, mask, strength, seed: prompt.seed };
         let png = edit::png(edit, &limits, || Instant::now() < until)?;
         let (to, body) = bindings::wit_stream::new();

@@ -25,19 +25,20 @@ pub(crate) fn weights(place: Place, picture: &Pixels, mask: Option<&[u8]>) -> Op
 
 /// A mask of black and white, soft to the inside: what is black stays black, so that no pixel outside of it changes.
 pub(crate) fn feathered(mask: &[u8], width: usize, height: usize) -> Vec<u8> {
-    let away = distances(mask, width);
+    let mut away = distances(mask, width);
     let deepest = f32::from(away.iter().copied().max().unwrap_or(0)) / 3.0;
     let usual = (width.min(height) as f32 / 150.0).clamp(1.5, 24.0);
     // Where the mask is narrow, its middle is still all there.
     let soft = usual.min(deepest / 2.0).max(1.0);
-    away.iter().map(|&away| ((f32::from(away) / 3.0 / soft).min(1.0) * 255.0) as u8).collect()
+    away.iter_mut().for_each(|away| *away = ((f32::from(*away) / 3.0 / soft).min(1.0) * 255.0) as u8);
+    away
 }
 
-/// Thirds of pixels to the nearest that is black, up to a hundred pixels (Borgefors's 3-4 chamfer). What is outside of the
+/// Thirds of pixels to the nearest that is black, up to eighty pixels (Borgefors's 3-4 chamfer). What is outside of the
 /// picture is not black.
-fn distances(mask: &[u8], width: usize) -> Vec<u16> {
-    const FAR: u16 = 300;
-    let mut away: Vec<u16> = mask.iter().map(|&white| if white == 0 { 0 } else { FAR }).collect();
+fn distances(mask: &[u8], width: usize) -> Vec<u8> {
+    const FAR: u8 = 250;
+    let mut away: Vec<u8> = mask.iter().map(|&white| if white == 0 { 0 } else { FAR }).collect();
     let height = away.len() / width;
     let mut pass = |rows: &mut dyn Iterator<Item = usize>, before: isize| {
         for y in rows {
@@ -50,7 +51,7 @@ fn distances(mask: &[u8], width: usize) -> Vec<u16> {
                 }
                 let other = y as isize + before;
                 let mut least = away[at];
-                let mut near = |x: isize, y: isize, step: u16| {
+                let mut near = |x: isize, y: isize, step: u8| {
                     if x >= 0 && y >= 0 && (x as usize) < width && (y as usize) < height {
                         least = least.min(away[y as usize * width + x as usize] + step);
                     }

@@ -11,6 +11,31 @@ pub(crate) type Impossible = String;
 const BORDER: u8 = 16;
 
 impl Shape {
+    /// As what it can be done while the picture is read.
+    pub(crate) fn turn(self) -> Option<Orientation> {
+        match self {
+            Shape::Mirror => Some(Orientation::FlipHorizontal),
+            Shape::Flip => Some(Orientation::FlipVertical),
+            Shape::Rotate(degrees) | Shape::Straighten(degrees) => match quarters(degrees)? {
+                0 => Some(Orientation::NoTransforms),
+                1 => Some(Orientation::Rotate90),
+                2 => Some(Orientation::Rotate180),
+                _ => Some(Orientation::Rotate270),
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the picture before and the one after are there at once.
+    pub(crate) fn copies(self) -> bool {
+        match self {
+            Shape::Rotate(degrees) | Shape::Straighten(degrees) => !matches!(quarters(degrees), Some(0 | 2)),
+            Shape::Resize(..) | Shape::Width(_) | Shape::Height(_) | Shape::Longer(_) => true,
+            Shape::Fit(..) | Shape::Scale(_) | Shape::Zoom(_) => true,
+            _ => false,
+        }
+    }
+
     pub(crate) fn apply(self, picture: Pixels, mask: Option<&[u8]>, max_pixels: u64) -> Result<Pixels, Impossible> {
         let (width, height) = (picture.width, picture.height);
         let to = |width: f64, height: f64| (width.round().max(1.0), height.round().max(1.0));
@@ -158,16 +183,14 @@ fn flip(mut picture: Pixels) -> Pixels {
 }
 
 fn rotate(picture: Pixels, degrees: f32, straight: bool, max_pixels: u64) -> Result<Pixels, Impossible> {
-    let degrees = f64::from(degrees).rem_euclid(360.0);
-    let quarter = [0.0, 90.0, 180.0, 270.0].iter().position(|&right| (degrees - right).abs() < 1e-4);
-    match quarter {
+    match quarters(degrees) {
         Some(0) => return Ok(picture),
         Some(1) => return Ok(picture.turn(Orientation::Rotate90)),
         Some(2) => return Ok(mirror(flip(picture))),
         Some(_) => return Ok(picture.turn(Orientation::Rotate270)),
         None => {}
     }
-    let (sine, cosine) = degrees.to_radians().sin_cos();
+    let (sine, cosine) = f64::from(degrees).to_radians().sin_cos();
     let (w, h) = (f64::from(picture.width), f64::from(picture.height));
     let (width, height) = if straight {
         inscribed(w, h, sine.abs(), cosine.abs())
@@ -190,6 +213,12 @@ fn rotate(picture: Pixels, degrees: f32, straight: bool, max_pixels: u64) -> Res
         }
     }
     Ok(Pixels { width: width as u32, height: height as u32, data, ..picture })
+}
+
+/// How many right angles it is, where it is whole ones.
+fn quarters(degrees: f32) -> Option<usize> {
+    let degrees = f64::from(degrees).rem_euclid(360.0);
+    [0.0, 90.0, 180.0, 270.0].iter().position(|&right| (degrees - right).abs() < 1e-4)
 }
 
 /// The largest upright rectangle inside of a turned one.

@@ -22,7 +22,7 @@ fn some(width: u32, height: u32) -> Pixels {
 
 fn with(picture: &Pixels, mask: Option<Vec<u8>>, strength: f32, operation: impl Into<Operation>) -> Pixels {
     let steps = [Step { operation: operation.into(), place: Place::All }];
-    worked(picture.clone(), mask, &steps, strength, 5, &Limits::default(), || true)
+    worked(picture.clone(), mask, &steps, strength, 5, Limits::default().max_pixels, || true)
         .unwrap_or_else(|why| panic!("{why:?}"))
 }
 
@@ -32,7 +32,8 @@ fn done(picture: &Pixels, operation: impl Into<Operation>) -> Pixels {
 
 fn asked(picture: &Pixels, mask: Option<Vec<u8>>, prompt: &str) -> Pixels {
     let steps = prompt::steps(prompt, mask.is_some()).unwrap_or_else(|why| panic!("`{prompt}`: {why:?}"));
-    worked(picture.clone(), mask, &steps, 1.0, 5, &Limits::default(), || true).unwrap_or_else(|why| panic!("{why:?}"))
+    worked(picture.clone(), mask, &steps, 1.0, 5, Limits::default().max_pixels, || true)
+        .unwrap_or_else(|why| panic!("{why:?}"))
 }
 
 fn at(picture: &Pixels, x: u32, y: u32) -> [u8; 3] {

@@ -27,6 +27,7 @@ mod models;
 mod names;
 mod observe;
 mod pages;
+mod pictures;
 mod refused;
 mod reload;
 mod reuse;

@@ -1,5 +1,6 @@
 use image::metadata::Orientation;
 
+use crate::jpeg::WHOLE;
 use crate::open::Opened;
 use crate::{File, Kind, Limits, Refused};
 
@@ -12,12 +13,13 @@ pub fn answer(file: impl Into<File>, limits: &Limits) -> Result<Vec<u8>, Refused
     let opened = Opened::new(&file, limits)?;
     let orientation = opened.orientation;
     let as_it_is = opened.kind == Kind::Png && orientation == Orientation::NoTransforms && !opened.animated;
-    let pixels = opened.pixels()?;
     if as_it_is {
+        opened.rows(WHOLE, |_| ())?;
         let mut bytes = file.into_pieces().concat();
         strip(&mut bytes)?;
         return Ok(bytes);
     }
+    let pixels = opened.pixels()?;
     drop(file);
     pixels.without_idle_alpha().turn(orientation).png()
 }

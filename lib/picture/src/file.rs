@@ -31,6 +31,10 @@ impl File {
         self.pieces.first().map_or(&[], Vec::as_slice)
     }
 
+    pub fn length(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.len() as u64).sum()
+    }
+
     pub fn pieces(&self) -> &[Vec<u8>] {
         &self.pieces
     }
@@ -62,7 +66,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.pieces.iter().map(|piece| piece.len() as u64).sum()
     }
 

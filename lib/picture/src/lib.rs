@@ -7,40 +7,46 @@
 mod answer;
 pub mod colour;
 mod file;
+mod jpeg;
 mod made;
 mod mask;
 mod open;
 mod pixels;
 mod prepare;
 mod read;
+mod rows;
 mod sniff;
 #[cfg(test)]
 mod tests;
+mod webp;
 mod write;
 
 pub use answer::answer;
 pub use file::File;
 pub use image::metadata::Orientation;
 pub use made::made;
-pub use mask::{Polarity, mask, whole_mask};
+pub use mask::{Polarity, mask, mask_pixels};
 pub use pixels::Pixels;
 pub use prepare::{Prepared, prepare, prepared_size};
-pub use read::{read, size, size_by_head};
+pub use read::{read, read_turned, size, size_by_head, then};
 pub use sniff::Kind;
 pub use write::PngPieces;
 
 /// How large a picture may be, and how large a model takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Width times height, before anything is decoded. 40 megapixels are more than most cameras make, and 160 MB decoded.
+    /// Width times height, before anything is decoded. 40 megapixels are more than most cameras make.
     pub max_pixels: u64,
     /// The longer side of what is handed to a model. Those of the Stable Diffusion family are trained on 512 or 1024.
     pub max_model_side: u32,
+    /// What may be held of one picture, its file and its pixels together. It is less than the largest pictures are: JPEG and PNG
+    /// are made smaller while they are read, and what cannot be read that way is refused.
+    pub max_held_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_pixels: 40_000_000, max_model_side: 1024 }
+        Limits { max_pixels: 40_000_000, max_model_side: 1024, max_held_bytes: 60_000_000 }
     }
 }
 
@@ -53,6 +59,9 @@ pub enum Refused {
     Broken(String),
     #[error("must have at most {max_pixels} pixels, and has {width}x{height}")]
     TooLarge { width: u32, height: u32, max_pixels: u64 },
+    /// There is not the memory for it.
+    #[error("must have at most {max_pixels} pixels as {kind}, and has {width}x{height}")]
+    TooMuch { width: u32, height: u32, max_pixels: u64, kind: &'static str },
     #[error("must not be more than 64 times as long as wide, and is {width}x{height}")]
     TooThin { width: u32, height: u32 },
     #[error("must be as large as its picture, {width}x{height}, and is {own_width}x{own_height}")]

@@ -1,5 +1,7 @@
+use crate::jpeg::WHOLE;
 use crate::open::Opened;
 use crate::prepare::as_filed;
+use crate::rows::{Canvas, nearest};
 use crate::{File, Limits, Pixels, Refused};
 
 /// From here on a gray is white.
@@ -30,14 +32,15 @@ pub fn mask(
     painted(file.into(), own, size, limits, polarity)?.png()
 }
 
-/// As `mask`, for a picture of this size that keeps it.
-pub fn whole_mask(
+/// As `mask`, in pixels.
+pub fn mask_pixels(
     file: impl Into<File>,
+    own: (u32, u32),
     size: (u32, u32),
     limits: &Limits,
     polarity: Polarity,
 ) -> Result<Pixels, Refused> {
-    painted(file.into(), size, size, limits, polarity)
+    painted(file.into(), own, size, limits, polarity)
 }
 
 fn painted(
@@ -52,15 +55,39 @@ fn painted(
     if (own_width, own_height) != (width, height) {
         return Err(Refused::OtherSize { width, height, own_width, own_height });
     }
-    let orientation = opened.orientation;
-    let pixels = opened.pixels()?;
-    let gray = match polarity {
-        Polarity::Transparent if pixels.is_transparent_anywhere(WHITE_FROM) => pixels.into_transparency(),
-        _ => pixels.flatten(0).into_gray(),
-    };
-    let mut gray = gray.scale(as_filed(size, orientation), false)?;
-    for pixel in &mut gray.data {
+    let (orientation, channels) = (opened.orientation, opened.channels());
+    let (own_width, own_height) = (opened.width, opened.height);
+    let (wide, high) = as_filed(size, orientation);
+    let (across, down) = (nearest(own_width, wide), nearest(own_height, high));
+    // What is light, and what is transparent; the second only where it may be asked for.
+    let mut light = Canvas::new((wide, high), 1, orientation);
+    let mut clear =
+        (polarity == Polarity::Transparent && channels % 2 == 0).then(|| Canvas::new((wide, high), 1, orientation));
+    let (mut is_clear_anywhere, mut y, mut made) = (false, 0, 0);
+    opened.rows(WHOLE, |row| {
+        if clear.is_some() {
+            is_clear_anywhere |= row.chunks_exact(channels).any(|pixel| pixel[channels - 1] < WHITE_FROM);
+        }
+        while made < high && down(made) == y {
+            let picked = (0..wide).flat_map(|x| {
+                let from = across(x) as usize * channels;
+                row[from..from + channels].iter().copied()
+            });
+            let row = Pixels::new(wide, 1, channels as u8, picked.collect());
+            if let Some(clear) = &mut clear {
+                clear.push(&black_or_white(row.clone().into_transparency()));
+            }
+            light.push(&black_or_white(row.flatten(0).into_gray()));
+            made += 1;
+        }
+        y += 1;
+    })?;
+    Ok(clear.filter(|_| is_clear_anywhere).unwrap_or(light).finish())
+}
+
+fn black_or_white(mut row: Pixels) -> Vec<u8> {
+    for pixel in &mut row.data {
         *pixel = if *pixel < WHITE_FROM { 0 } else { 255 };
     }
-    Ok(gray.turn(orientation))
+    row.data
 }

@@ -3,13 +3,13 @@ use std::io::{Read, Seek, SeekFrom};
 
 use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder};
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
+use image::{ColorType, DynamicImage, ImageDecoder};
 
 use crate::file::{File, Reader};
+use crate::jpeg::{Jpeg, WHOLE};
 use crate::pixels::Pixels;
+use crate::rows::{Canvas, Shrink};
+use crate::webp::Lossy;
 use crate::{Kind, Limits, Refused};
 
 /// Beyond this, scaling to whole multiples of 8 would bend the picture visibly.
@@ -26,13 +26,15 @@ pub(crate) struct Opened<'a> {
     pub(crate) orientation: Orientation,
     pub(crate) animated: bool,
     source: Source<'a>,
+    /// What may be held of the picture beside its file.
+    room: u64,
 }
 
 enum Source<'a> {
     // By way of `png` itself, which narrows 16-bit samples row by row; `image` would hold the picture twice as large.
     Png(Box<png::Reader<Reader<'a>>>),
-    // By way of `zune-jpeg` itself, which reads the file where it lies; `image` would copy it first.
-    Jpeg(Box<JpegDecoder<Reader<'a>>>),
+    Jpeg(Box<Jpeg<Reader<'a>>>),
+    WebP(Lossy, Box<Reader<'a>>),
     Other(Box<dyn ImageDecoder + 'a>),
 }
 
@@ -54,11 +56,15 @@ impl<'a> Opened<'a> {
     }
 
     fn reading(kind: Option<Kind>, reader: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
-        match kind.ok_or(Refused::Unknown)? {
+        let room = limits.max_held_bytes.saturating_sub(reader.length());
+        let mut opened = match kind.ok_or(Refused::Unknown)? {
             Kind::Png => Self::png(reader, limits),
             Kind::Jpeg => Self::jpeg(reader, limits),
+            Kind::WebP => Self::webp(reader, limits),
             kind => Self::other(kind, reader, limits),
-        }
+        }?;
+        opened.room = room;
+        Ok(opened)
     }
 
     fn png(file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
@@ -75,25 +81,30 @@ impl<'a> Opened<'a> {
         let orientation = exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
         let animated = reader.info().animation_control.is_some();
         let source = Source::Png(Box::new(reader));
-        Ok(Opened { kind: Kind::Png, width, height, orientation, animated, source })
+        Ok(Opened { kind: Kind::Png, width, height, orientation, animated, source, room: 0 })
     }
 
     fn jpeg(file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
-        let options =
-            DecoderOptions::default().set_strict_mode(false).set_max_width(usize::MAX).set_max_height(usize::MAX);
-        let mut decoder = JpegDecoder::new_with_options(file, options);
-        decoder.decode_headers().map_err(broken)?;
-        let (width, height) = decoder.dimensions().ok_or_else(|| broken("it has no size"))?;
-        let (width, height) = (width as u32, height as u32);
+        let jpeg = Jpeg::open(file).map_err(broken)?;
+        let (width, height) = (jpeg.width, jpeg.height);
         admit(width, height, limits)?;
         // A rotation that cannot be read is none: the picture itself may still be good.
-        let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
-        let colours =
-            if decoder.input_colorspace() == Some(ColorSpace::Luma) { ColorSpace::Luma } else { ColorSpace::RGB };
-        decoder.set_options(decoder.options().jpeg_set_out_colorspace(colours));
+        let orientation = jpeg.exif.as_deref().and_then(Orientation::from_exif_chunk);
         let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-        let source = Source::Jpeg(Box::new(decoder));
-        Ok(Opened { kind: Kind::Jpeg, width, height, orientation, animated: false, source })
+        let source = Source::Jpeg(Box::new(jpeg));
+        Ok(Opened { kind: Kind::Jpeg, width, height, orientation, animated: false, source, room: 0 })
+    }
+
+    fn webp(mut file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
+        let lossy = Lossy::find(&mut file);
+        file.rewind().map_err(broken)?;
+        let Some(lossy) = lossy else { return Self::other(Kind::WebP, file, limits) };
+        let (width, height) = (lossy.width, lossy.height);
+        admit(width, height, limits)?;
+        let orientation = lossy.exif.as_deref().and_then(Orientation::from_exif_chunk);
+        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+        let source = Source::WebP(lossy, Box::new(file));
+        Ok(Opened { kind: Kind::WebP, width, height, orientation, animated: false, source, room: 0 })
     }
 
     fn other(kind: Kind, file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
@@ -109,7 +120,7 @@ impl<'a> Opened<'a> {
         decoder.set_limits(held).map_err(broken)?;
         // A rotation that cannot be read is none: the picture itself may still be good.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        Ok(Opened { kind, width, height, orientation, animated: false, source: Source::Other(decoder) })
+        Ok(Opened { kind, width, height, orientation, animated: false, source: Source::Other(decoder), room: 0 })
     }
 
     /// Width and height as a person sees them.
@@ -118,28 +129,155 @@ impl<'a> Opened<'a> {
     }
 
     /// Decodes and lays the picture on white. Where it is to become far smaller than it is, it need not be there in its whole
-    /// size: it comes with sides a whole number of times shorter, each pixel the mean of a square.
+    /// size: it comes larger than wanted, but not by much.
     pub(crate) fn flat_for(self, (width, height): (u32, u32)) -> Result<Pixels, Refused> {
-        // Half as large again as wanted leaves enough for a sharp picture.
-        let by = ((self.width / width.max(1)).min(self.height / height.max(1)) * 2 / 3).max(1);
-        match self.source {
-            Source::Png(reader) if by > 1 && !reader.info().interlaced => {
-                shrunk(*reader, self.width, self.height, by as usize)
-            }
-            _ => Ok(self.pixels()?.flatten(255)),
+        let own = (self.width, self.height);
+        let channels = self.channels();
+        let colours = if channels < 3 { 1 } else { 3 };
+        if let Source::Jpeg(jpeg) = &self.source {
+            let eighths = enough_eighths(own, (width, height));
+            let mut canvas = Canvas::new(jpeg.size(eighths), channels, Orientation::NoTransforms);
+            self.rows(eighths, |row| canvas.push(row))?;
+            return Ok(canvas.finish());
         }
+        if own.0 < width * 2 || own.1 < height * 2 || !self.comes_by_rows() {
+            return Ok(self.pixels()?.flatten(255));
+        }
+        // Half as large again as wanted leaves enough for a sharp picture.
+        let size = (width * 3 / 2, height * 3 / 2);
+        let mut shrink = Shrink::new(own, size, colours);
+        let mut canvas = Canvas::new(size, colours, Orientation::NoTransforms);
+        self.rows(WHOLE, |row| {
+            let flat = Pixels::new(own.0, 1, channels as u8, row.to_vec()).flatten(255);
+            shrink.push(&flat.data, |row| canvas.push(row));
+        })?;
+        Ok(canvas.finish())
+    }
+
+    /// Decodes, upright: RGB, or RGBA where some of it is transparent. A picture that there is no room for comes smaller, as
+    /// large as there is room for.
+    pub(crate) fn within_room(self) -> Result<Pixels, Refused> {
+        let own = (self.width, self.height);
+        let (channels, orientation, room) = (self.channels(), self.orientation, self.room);
+        let colours = if channels % 2 == 1 { 3 } else { 4 };
+        let bytes = |(width, height): (u32, u32)| u64::from(width) * u64::from(height) * colours as u64;
+        let rgb = |row: &[u8], to: &mut Canvas| match channels {
+            1 | 2 => to.push(&Pixels::new(0, 0, channels as u8, row.to_vec()).into_rgb().data),
+            _ => to.push(row),
+        };
+        if let Source::Jpeg(jpeg) = &self.source {
+            let fits = |eighths: &u32| jpeg.held_bytes(*eighths) + bytes(jpeg.size(*eighths)) <= room;
+            let eighths = (1..=WHOLE).rev().find(fits).unwrap_or(1);
+            let mut canvas = Canvas::new(jpeg.size(eighths), colours, orientation);
+            self.rows(eighths, |row| rgb(row, &mut canvas))?;
+            return Ok(canvas.finish());
+        }
+        if !self.comes_by_rows() {
+            return Ok(self.pixels()?.without_idle_alpha().into_rgb().turn(orientation));
+        }
+        let room = room.saturating_sub(self.held_bytes(WHOLE));
+        let scale = (room as f64 / bytes(own) as f64).min(1.0).sqrt();
+        let size = [own.0, own.1].map(|side| ((f64::from(side) * scale) as u32).max(1));
+        let mut canvas = Canvas::new(size.into(), colours, orientation);
+        if size == [own.0, own.1] {
+            self.rows(WHOLE, |row| rgb(row, &mut canvas))?;
+        } else {
+            let mut shrink = Shrink::new(own, size.into(), channels);
+            self.rows(WHOLE, |row| shrink.push(row, |row| rgb(row, &mut canvas)))?;
+        }
+        Ok(canvas.finish().without_idle_alpha())
     }
 
     /// Decodes; of an animation, the first picture. The pixels lie as in the file.
     pub(crate) fn pixels(self) -> Result<Pixels, Refused> {
+        let (width, height, channels) = (self.width, self.height, self.channels());
+        if self.comes_by_rows() {
+            self.admit_bytes(channels as u64 * u64::from(width) * u64::from(height) + self.held_bytes(WHOLE))?;
+            let mut canvas = Canvas::new((width, height), channels, Orientation::NoTransforms);
+            self.rows(WHOLE, |row| canvas.push(row))?;
+            return Ok(canvas.finish());
+        }
+        self.whole()
+    }
+
+    /// Decodes row by row, as the rows lie in the file; a JPEG in so many eighths of its size.
+    pub(crate) fn rows(self, eighths: u32, mut to: impl FnMut(&[u8])) -> Result<(), Refused> {
+        if !self.comes_by_rows() {
+            let pixels = self.whole()?;
+            pixels.data.chunks_exact(pixels.row_bytes()).for_each(to);
+            return Ok(());
+        }
+        let (width, height, channels) = (self.width as usize, self.height, self.channels());
+        self.admit_bytes(self.held_bytes(eighths))?;
+        match self.source {
+            Source::Jpeg(jpeg) => jpeg.rows(eighths, to).map_err(broken),
+            Source::WebP(lossy, mut file) => lossy.rows(&mut *file, to).map_err(broken),
+            Source::Png(mut reader) => {
+                for _ in 0..height {
+                    let Some(row) = reader.next_row().map_err(broken)? else { return Err(broken("it ends too early")) };
+                    // An animation's first frame may be smaller than its canvas; then the default image is not part of it.
+                    if row.data().len() != width * channels {
+                        return Err(broken("its first frame does not fill it"));
+                    }
+                    to(row.data());
+                }
+                Ok(())
+            }
+            Source::Other(_) => Ok(()),
+        }
+    }
+
+    /// Samples to a pixel, as `rows` and `pixels` give it.
+    pub(crate) fn channels(&self) -> usize {
+        match &self.source {
+            Source::Png(reader) => reader.output_color_type().0.samples(),
+            Source::Jpeg(jpeg) if jpeg.is_gray() => 1,
+            Source::Jpeg(_) | Source::WebP(..) => 3,
+            Source::Other(decoder) => match decoder.color_type() {
+                ColorType::L8 => 1,
+                ColorType::La8 => 2,
+                ColorType::Rgb8 => 3,
+                _ => 4,
+            },
+        }
+    }
+
+    fn comes_by_rows(&self) -> bool {
+        match &self.source {
+            Source::Png(reader) => !reader.info().interlaced,
+            Source::Jpeg(_) | Source::WebP(..) => true,
+            Source::Other(_) => false,
+        }
+    }
+
+    /// What reading it row by row holds beside the rows.
+    fn held_bytes(&self, eighths: u32) -> u64 {
+        match &self.source {
+            Source::Jpeg(jpeg) => jpeg.held_bytes(eighths),
+            Source::WebP(lossy, _) => lossy.held_bytes(),
+            Source::Png(_) | Source::Other(_) => 0,
+        }
+    }
+
+    fn admit_bytes(&self, bytes: u64) -> Result<(), Refused> {
+        if bytes <= self.room {
+            return Ok(());
+        }
+        let (width, height) = (self.width, self.height);
+        let pixels = u64::from(width) * u64::from(height);
+        // As many as take no more, were it as it is but smaller.
+        let max_pixels = (pixels as f64 * self.room as f64 / bytes as f64) as u64;
+        Err(Refused::TooMuch { width, height, max_pixels, kind: self.kind.media_type() })
+    }
+
+    /// Decodes what cannot be had row by row.
+    fn whole(self) -> Result<Pixels, Refused> {
+        let channels = self.channels() as u64;
+        // As many bytes a pixel as are there at once: WebP's planes and what is made of them, or two copies of a lossless one.
+        let to_a_pixel = if self.kind == Kind::WebP { channels + 4 } else { channels };
+        self.admit_bytes(u64::from(self.width) * u64::from(self.height) * to_a_pixel)?;
         let mut reader = match self.source {
             Source::Png(reader) => reader,
-            Source::Jpeg(mut decoder) => {
-                let channels = if decoder.options().jpeg_get_out_colorspace() == ColorSpace::Luma { 1 } else { 3 };
-                let mut data = vec![0; self.width as usize * self.height as usize * usize::from(channels)];
-                decoder.decode_into(&mut data).map_err(broken)?;
-                return Ok(Pixels::new(self.width, self.height, channels, data));
-            }
             Source::Other(decoder) => {
                 return Ok(match DynamicImage::from_decoder(decoder).map_err(broken)? {
                     DynamicImage::ImageLuma8(image) => Pixels::new(self.width, self.height, 1, image.into_raw()),
@@ -148,6 +286,7 @@ impl<'a> Opened<'a> {
                     other => Pixels::new(self.width, self.height, 4, other.into_rgba8().into_raw()),
                 });
             }
+            Source::Jpeg(_) | Source::WebP(..) => unreachable!("it comes by rows"),
         };
         let size = reader.output_buffer_size().ok_or_else(|| broken("its size overflows"))?;
         let mut data = vec![0; size];
@@ -161,37 +300,10 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// A PNG, row by row, with sides so many times shorter.
-fn shrunk(mut reader: png::Reader<Reader<'_>>, width: u32, height: u32, by: usize) -> Result<Pixels, Refused> {
-    let channels = reader.output_color_type().0.samples();
-    let colours = if channels < 3 { 1 } else { 3 };
-    let (wide, high) = ((width as usize).div_ceil(by), (height as usize).div_ceil(by));
-    let mut data = Vec::with_capacity(wide * high * colours);
-    let mut sums = vec![0_u32; wide * colours];
-    let mut rows = 0;
-    for row in 0..height as usize {
-        let Some(line) = reader.next_row().map_err(broken)? else { return Err(broken("it ends too early")) };
-        // An animation's first frame may be smaller than its canvas; then the default image is not part of it.
-        if line.data().len() != width as usize * channels {
-            return Err(broken("its first frame does not fill it"));
-        }
-        let line = Pixels::new(width, 1, channels as u8, line.data().to_vec()).flatten(255);
-        for (sums, square) in sums.chunks_exact_mut(colours).zip(line.data.chunks(by * colours)) {
-            for pixel in square.chunks_exact(colours) {
-                sums.iter_mut().zip(pixel).for_each(|(sum, sample)| *sum += u32::from(*sample));
-            }
-        }
-        rows += 1;
-        if rows == by || row + 1 == height as usize {
-            for (at, sums) in sums.chunks_exact_mut(colours).enumerate() {
-                let count = (rows * by.min(width as usize - at * by)) as u32;
-                data.extend(sums.iter().map(|sum| ((sum + count / 2) / count) as u8));
-                sums.fill(0);
-            }
-            rows = 0;
-        }
-    }
-    Ok(Pixels::new(wide as u32, high as u32, colours as u8, data))
+/// In how many eighths of its size a JPEG leaves enough for a sharp picture.
+fn enough_eighths((own_width, own_height): (u32, u32), (width, height): (u32, u32)) -> u32 {
+    let enough = |eighths: &u32| own_width * eighths * 4 >= width * 8 * 5 && own_height * eighths * 4 >= height * 8 * 5;
+    (1..WHOLE).find(enough).unwrap_or(WHOLE)
 }
 
 pub(crate) fn swaps_sides(orientation: Orientation) -> bool {

@@ -72,12 +72,6 @@ impl Pixels {
         self
     }
 
-    /// Whether a pixel's alpha is below `alpha`.
-    pub(crate) fn is_transparent_anywhere(&self, alpha: u8) -> bool {
-        let channels = usize::from(self.channels);
-        matches!(channels, 2 | 4) && self.data.iter().skip(channels - 1).step_by(channels).any(|&it| it < alpha)
-    }
-
     /// One channel, the whiter the more transparent the pixel was; with alpha.
     pub(crate) fn into_transparency(mut self) -> Self {
         let channels = usize::from(self.channels);

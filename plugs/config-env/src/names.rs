@@ -20,6 +20,7 @@ const SETTINGS: &[&str] = &[
     "key_tokens_per_minute",
     "limit_lease",
     "max_embedding_chars",
+    "max_held_picture_bytes",
     "max_llm_chars",
     "max_llm_messages",
     "max_model_side",
