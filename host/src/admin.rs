@@ -25,9 +25,9 @@ use crate::config::{Admin as Told, Config, Outbound};
 use crate::intake::{Check, Refused};
 use crate::key_cli;
 use crate::keyvalue::Trouble;
+use crate::queue::{Change, Door, Outcome, Swaps};
 use crate::registry::{Generation, Registry};
 use crate::server::Stop;
-use crate::swap::{Change, Door, Outcome, Swaps};
 use crate::tasks::Tasks;
 use crate::telemetry::{self, Level};
 use crate::usage::Filter;
@@ -128,9 +128,14 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
             changed(desk.swaps.submit(Change::Remove { name: named(name), door: Door::Admin }).await)
         }
         (Method::POST, ["components", name, "rollback"]) => {
+            let is_trial = is_fleets_trial(desk, name);
             let done = desk.swaps.submit(Change::Rollback { name: named(name), door: Door::Admin }).await;
             let is_for_all = request.uri().query() == Some("fleet");
-            changed(if is_for_all { for_all(desk, name, done, None).await } else { done })
+            changed(match (is_trial, is_for_all) {
+                (true, _) => over_for_all(desk, name, done).await,
+                (false, true) => for_all(desk, name, done).await,
+                (false, false) => done,
+            })
         }
         (Method::GET, ["components", name, "bytes"]) => {
             let wanted = request.uri().query().and_then(|query| query.strip_prefix("sha256=")).unwrap_or_default();
@@ -139,11 +144,16 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Answer {
                 None => refused(StatusCode::NOT_FOUND, "not_found", "no such version is kept here"),
             }
         }
+        // What is on trial on all hosts ends on all of them.
         (Method::POST, ["components", name, "promote"]) => {
-            changed(desk.swaps.submit(Change::Promote { name: named(name), door: Door::Admin }).await)
+            let is_for_all = is_fleets_trial(desk, name);
+            let done = desk.swaps.submit(Change::Promote { name: named(name), door: Door::Admin }).await;
+            changed(if is_for_all { for_all(desk, name, done).await } else { done })
         }
         (Method::POST, ["components", name, "abandon"]) => {
-            changed(desk.swaps.submit(Change::Abandon { name: named(name), door: Door::Admin }).await)
+            let is_for_all = is_fleets_trial(desk, name);
+            let done = desk.swaps.submit(Change::Abandon { name: named(name), door: Door::Admin }).await;
+            changed(if is_for_all { over_for_all(desk, name, done).await } else { done })
         }
         (Method::GET, ["metrics"]) => {
             let mut answer = text(StatusCode::OK, desk.registry.metrics.text());
@@ -238,12 +248,13 @@ fn told_of_keys(done: Result<Value>, status: StatusCode) -> Answer {
 }
 
 /// A new version, in the body. `?canary=5` gives it to five percent of the clients first, `&promote_after=1000` makes it
-/// serve all of them after so many good requests.
+/// serve all of them after so many good requests; `&fleet` does it on every host.
 async fn put(desk: &Desk, name: &str, request: Request<Incoming>) -> Answer {
     let query = request.uri().query().unwrap_or_default();
-    let is_for_all = query == "fleet";
-    let terms = match terms(if is_for_all { "" } else { query }) {
-        Ok(terms) => terms,
+    let is_for_all = query.split('&').any(|word| word == "fleet");
+    let terms = match terms(query) {
+        // Without the others there is nobody to decide with.
+        Ok(terms) => terms.map(|terms| Terms { is_fleets: is_for_all && desk.registry.fleet.get().is_some(), ..terms }),
         Err(error) => return refused(StatusCode::BAD_REQUEST, "validation_error", &format!("{error:#}")),
     };
     let signature = request.headers().get(SIGNATURE).and_then(|value| {
@@ -265,37 +276,59 @@ async fn put(desk: &Desk, name: &str, request: Request<Incoming>) -> Answer {
         Ok(Err(_)) => return refused(StatusCode::BAD_REQUEST, "validation_error", "the body did not come whole"),
         Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long"),
     };
-    let told = signature.clone();
     let change = Change::Put { name: name.to_owned(), bytes, signature, door: Door::Admin, canary: terms };
     let done = desk.swaps.submit(change).await;
-    changed(if is_for_all { for_all(desk, name, done, told).await } else { done })
+    changed(if is_for_all { for_all(desk, name, done).await } else { done })
 }
 
-/// What was put into service here is told to the fleet.
-async fn for_all(
-    desk: &Desk,
-    name: &str,
-    done: Result<Outcome, Refused>,
-    signature: Option<String>,
-) -> Result<Outcome, Refused> {
+/// Whether a version of it is on trial on every host.
+fn is_fleets_trial(desk: &Desk, name: &str) -> bool {
+    desk.registry.canary.load().as_ref().is_some_and(|trial| trial.terms.is_fleets && trial.loaded.name == name)
+}
+
+/// What was put into service here, or on trial, is told to the fleet.
+async fn for_all(desk: &Desk, name: &str, done: Result<Outcome, Refused>) -> Result<Outcome, Refused> {
     let mut outcome = done?;
     let Some(fleet) = desk.registry.fleet.get() else {
         outcome.notes.push("it serves on this host alone, which is in no fleet: set `fleet.join`".to_owned());
         return Ok(outcome);
     };
-    let serving = desk.registry.current().member(name).map(|loaded| loaded.sha256.clone()).unwrap_or_default();
-    outcome.notes.push(match fleet.announce(name, &serving, signature).await {
-        Ok(revision) => format!("told to the fleet, as its change {revision}"),
-        Err(error) => format!("the fleet was not told: {error:#}"),
-    });
+    let registry = &desk.registry;
+    let version = |loaded: &Loaded| fleet.version(&loaded.sha256, registry.kept_signature(&loaded.sha256));
+    let current = registry.current();
+    let Some(serving) = current.member(name).map(|loaded| version(loaded)) else { return Ok(outcome) };
+    let trial = registry.canary.load_full().filter(|trial| trial.terms.is_fleets && trial.loaded.name == name);
+    let told = match trial.filter(|_| outcome.state == "canary") {
+        Some(trial) => fleet.begin_trial(name, serving, version(&trial.loaded), trial.terms).await,
+        None => fleet.announce(name, serving).await,
+    };
+    outcome.notes.push(in_words(told));
     Ok(outcome)
+}
+
+/// That what was on trial here is so no more is told to the fleet.
+async fn over_for_all(desk: &Desk, name: &str, done: Result<Outcome, Refused>) -> Result<Outcome, Refused> {
+    let mut outcome = done?;
+    if let Some(fleet) = desk.registry.fleet.get() {
+        outcome.notes.push(in_words(fleet.end_trial(name).await));
+    }
+    Ok(outcome)
+}
+
+fn in_words(told: Result<u64>) -> String {
+    match told {
+        Ok(revision) => format!("told to the fleet, as change {revision} of this component"),
+        Err(error) => format!("the fleet was not told: {error:#}"),
+    }
 }
 
 fn terms(query: &str) -> Result<Option<Terms>> {
     let mut share = None;
     let mut promote_after = None;
-    for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         match key {
+            "fleet" => {}
             "canary" => {
                 let percent: f64 = value.trim_end_matches('%').trim_end_matches("%25").parse().unwrap_or(-1.0);
                 if !(percent > 0.0 && percent <= 100.0) {
@@ -312,7 +345,7 @@ fn terms(query: &str) -> Result<Option<Terms>> {
     if share.is_none() && promote_after.is_some() {
         bail!("`promote_after` needs `canary`");
     }
-    Ok(share.map(|share| Terms { share, promote_after }))
+    Ok(share.map(|share| Terms { share, promote_after, is_fleets: false }))
 }
 
 /// How a change ended, in the operator's words.

@@ -132,6 +132,10 @@ impl<I> Draining<I> {
         Self { io, wait, held: None }
     }
 
+    pub fn into_inner(self) -> I {
+        self.io
+    }
+
     fn watched<T>(&mut self, cx: &mut Context<'_>, what: What, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if done.is_ready() {
             // Bytes that went out are proof of a client; that there is nothing to flush is none.

@@ -26,7 +26,12 @@ pub struct Terms {
     pub share: u32,
     /// Good requests until it is promoted by itself; never where there are none.
     pub promote_after: Option<u64>,
+    /// Whether it is on trial on every host of a fleet, and decided by what all of them count.
+    pub is_fleets: bool,
 }
+
+/// Requests that ended: good and bad ones with the version on trial, and good and bad ones beside it.
+pub type Counts = [u64; 4];
 
 /// A trial under way. Lives as long as requests that are part of it.
 pub struct Trial {
@@ -44,6 +49,8 @@ pub struct Tally {
     began: Instant,
     /// Milliseconds from `began` to the first bad request, plus one.
     first_bad: AtomicU64,
+    /// What other hosts have counted of the same trial, as in [`Counts`].
+    elsewhere: [AtomicU64; 4],
     verdict: AtomicU8,
 }
 
@@ -72,6 +79,7 @@ impl Trial {
             current: Side::default(),
             began: Instant::now(),
             first_bad: AtomicU64::new(0),
+            elsewhere: Default::default(),
             verdict: AtomicU8::new(0),
         };
         Self { loaded, generation, terms, tally: Arc::new(tally) }
@@ -117,10 +125,14 @@ impl Trial {
         }
         side.bad.fetch_add(1, Ordering::Relaxed);
         if on_trial {
-            let now = u64::try_from(self.tally.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let _ = self.tally.first_bad.compare_exchange(0, now + 1, Ordering::Relaxed, Ordering::Relaxed);
+            self.note_bad();
             self.judge();
         }
+    }
+
+    fn note_bad(&self) {
+        let now = u64::try_from(self.tally.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let _ = self.tally.first_bad.compare_exchange(0, now + 1, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     pub fn verdict(&self) -> Verdict {
@@ -132,17 +144,40 @@ impl Trial {
         }
     }
 
-    /// Good and bad requests so far.
+    /// Good and bad requests so far, on all hosts.
     pub fn counts(&self) -> (u64, u64) {
-        (self.tally.canary.good.load(Ordering::Relaxed), self.tally.canary.bad.load(Ordering::Relaxed))
+        let [good, bad, ..] = self.all_counts();
+        (good, bad)
+    }
+
+    /// What this host has counted.
+    pub fn counts_here(&self) -> Counts {
+        let Tally { canary, current, .. } = &*self.tally;
+        [&canary.good, &canary.bad, &current.good, &current.bad].map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// What the others have counted, in place of what they had before.
+    pub fn set_elsewhere(&self, counts: Counts) {
+        for (ours, count) in self.tally.elsewhere.iter().zip(counts) {
+            ours.store(count, Ordering::Relaxed);
+        }
+        if counts[1] > 0 {
+            self.note_bad();
+        }
+    }
+
+    fn all_counts(&self) -> Counts {
+        let mut counts = self.counts_here();
+        for (count, elsewhere) in counts.iter_mut().zip(&self.tally.elsewhere) {
+            *count += elsewhere.load(Ordering::Relaxed);
+        }
+        counts
     }
 
     /// Looks at what has come together. Asked after every bad request, and a few times a second.
     pub fn judge(&self) -> Verdict {
         let tally = &*self.tally;
-        let (good, bad) = self.counts();
-        let others_good = tally.current.good.load(Ordering::Relaxed);
-        let others_bad = tally.current.bad.load(Ordering::Relaxed);
+        let [good, bad, others_good, others_bad] = self.all_counts();
         // What fails for everybody, an upstream that is down, is not this version's doing: as many as fail beside it are
         // forgiven, twice over.
         let others = (others_good + others_bad).max(1) as f64;

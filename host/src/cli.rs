@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use crate::admin;
 use crate::compile::Task;
 use crate::config::{Config, Overrides};
+use crate::oci::{Pulled, Source};
 use crate::pack::Pack;
 use crate::trust;
 
@@ -23,7 +24,8 @@ hybrid-ai: many AI models behind one HTTP API, every capability a replaceable We
 usage: hybrid-ai [serve] [--listen ADDR] [--components DIR] [--config FILE]
        hybrid-ai serve FILE.wasm [--listen ADDR]
        hybrid-ai component list
-       hybrid-ai component swap NAME FILE [--canary PERCENT [--promote-after N] | --fleet]
+       hybrid-ai component swap NAME FILE|oci://HOST/REPOSITORY:TAG|layout:DIR[:TAG]
+                                [--canary PERCENT [--promote-after N]] [--fleet]
        hybrid-ai component rollback NAME [--fleet]
        hybrid-ai component promote|abandon|remove NAME
        hybrid-ai key create|list|revoke ...   (hybrid-ai key --help)
@@ -37,9 +39,10 @@ usage: hybrid-ai [serve] [--listen ADDR] [--components DIR] [--config FILE]
   health             asks the platform that listens where this configuration says, and fails unless it is healthy
   component list     what the host that runs here serves, and how that does
   component swap     puts a file into service as NAME (its signature FILE.minisig goes with it), or says why not;
-                     with --canary for a share of the clients, until it is promoted, abandoned or has done N good requests
+                     with --canary for a share of the clients, until it is promoted, abandoned or has done N good requests;
+                     in place of a file, what a registry of OCI images has, or a folder with the layout of one
   component rollback the version before serves again
-    --fleet          on every host of the fleet, each through its own checks
+    --fleet          on every host of the fleet, each through its own checks; a canary is counted on all of them
   component promote  the version on trial serves everybody; abandon: nobody
   component remove   takes a component out of service, where no other needs it
     --admin ADDR     its admin address; as in the configuration, 127.0.0.1:3001 by default
@@ -47,7 +50,7 @@ usage: hybrid-ai [serve] [--listen ADDR] [--components DIR] [--config FILE]
   --help, --version
 
 Environment: HF_API_KEY (else HF_TOKEN), HF_BASE_URL, HF_HUB_URL, ALLOWED_ORIGINS, LOG_LEVEL, PORT, HYBRID_DATA_DIR,
-HYBRID_ADMIN_TOKEN, HYBRID_STORE, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
+HYBRID_ADMIN_TOKEN, HYBRID_REGISTRY_AUTH, HYBRID_STORE, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
 OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_TRACES_HEADERS, OTEL_SERVICE_NAME, OTEL_TRACES_EXPORTER, OTEL_SDK_DISABLED.
 A secret may also be in a file that NAME_FILE names.
 ";
@@ -156,26 +159,23 @@ pub fn component(ask: &Ask) -> Result<()> {
             (None, Some(address)) => address.to_string(),
             (None, None) => bail!("`admin.listen` is off: name an address with `--admin ADDR`"),
         },
-        token: config.admin.token,
+        token: config.admin.token.clone(),
     };
     match words.as_slice() {
         ["swap", name, file] => {
-            let file = Path::new(file);
-            let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-            let mut path = format!("/components/{name}");
-            if ask.fleet && ask.canary.is_some() {
-                bail!("a canary is on one host: leave out `--fleet`, and swap for the fleet when it is promoted");
+            let Pulled { bytes, signature } = bytes_of(file, &config)?;
+            let mut terms = Vec::new();
+            if let Some(share) = &ask.canary {
+                terms.push(format!("canary={}", share.trim_end_matches('%')));
+            }
+            if let Some(count) = ask.promote_after {
+                terms.push(format!("promote_after={count}"));
             }
             if ask.fleet {
-                path.push_str("?fleet");
+                terms.push("fleet".to_owned());
             }
-            if let Some(share) = &ask.canary {
-                path.push_str(&format!("?canary={}", share.trim_end_matches('%')));
-                if let Some(count) = ask.promote_after {
-                    path.push_str(&format!("&promote_after={count}"));
-                }
-            }
-            let answer = door.call(Method::PUT, &path, bytes.into(), trust::beside(file).as_deref())?;
+            let path = format!("/components/{name}?{}", terms.join("&"));
+            let answer = door.call(Method::PUT, &path, bytes, signature.as_deref())?;
             print(ask, &answer);
             Ok(())
         }
@@ -201,6 +201,18 @@ pub fn component(ask: &Ask) -> Result<()> {
         }
         _ => bail!("unknown command `component {}`: see `hybrid-ai --help`", words.join(" ")),
     }
+}
+
+/// A component from where the command line says: a file, with the signature beside it, a folder of images, a registry.
+fn bytes_of(place: &str, config: &Config) -> Result<Pulled> {
+    let Some(source) = Source::parse(place, config)? else {
+        let file = Path::new(place);
+        let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+        return Ok(Pulled { bytes: bytes.into(), signature: trust::beside(file) });
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let pulled = runtime.block_on(source.pull(config.limits.component_bytes));
+    pulled.with_context(|| format!("getting {place}"))
 }
 
 /// How a change ended, as a sentence.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use http::HeaderValue;
 use http::uri::{Authority, Scheme, Uri};
 use serde::Deserialize;
 
@@ -20,6 +21,7 @@ use crate::keyvalue::{Kind, Place};
 pub use crate::limits::{ComponentLimits, Isolation};
 use crate::limits::{LimitsText, SmokeText};
 use crate::models::Models;
+use crate::oci;
 use crate::otlp::{Target, TargetText};
 use crate::redis_link::Address;
 use crate::smoke::Call;
@@ -31,6 +33,7 @@ use crate::{again, batch, cache};
 /// The secret that opens the admin address.
 const ADMIN_TOKEN: &str = "admin_token";
 const WEBHOOK_SECRET: &str = "webhook_secret";
+const REGISTRY_ACCOUNT: &str = "registry_account";
 
 #[derive(Debug, Clone, Copy)]
 struct Ceiling {
@@ -80,6 +83,8 @@ pub struct Config {
     pub cache: cache::Limits,
     /// What signs webhooks; none are sent without.
     pub webhook_secret: Option<jobs::Secret>,
+    /// Who asks registries of OCI images.
+    pub registry_account: Option<HeaderValue>,
     /// This program, which compiles in processes of its own.
     pub program: PathBuf,
     /// What the engine was made for; larger values wait for the next start.
@@ -674,6 +679,7 @@ impl Config {
             again: file.idempotency.unwrap_or_default(),
             cache,
             webhook_secret,
+            registry_account: secrets.remove(REGISTRY_ACCOUNT).as_deref().map(oci::account).transpose()?,
             program,
             ceiling,
             settings,

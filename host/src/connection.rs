@@ -1,21 +1,23 @@
 //! One connection, from its first byte to its end: TLS or not, HTTP/1 or HTTP/2.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use hyper::rt::{Read, Write};
+use bytes::Bytes;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use crate::answers::{self, Answers};
 use crate::arrival::Draining;
 use crate::config::Limits;
 use crate::forwarded::Peer;
 use crate::http2;
-use crate::request::{self, Desk};
+use crate::parked::{Lent, Line};
+use crate::request::Desk;
 use crate::server::Stop;
 use crate::telemetry::{self, Level};
 
@@ -25,6 +27,8 @@ pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 const HTTP2: &[u8; 3] = b"PRI";
 /// A client that sends its first three bytes one by one is waited for by looking again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// A connection on which nothing was asked for so long, up to twice that, is kept as its socket alone.
+const QUIET: Duration = Duration::from_secs(1);
 
 pub async fn serve(desk: Arc<Desk>, stream: TcpStream, client: SocketAddr, stop: Stop) {
     // Without it the end of an answer waits for the peer's delayed acknowledgement, 40 ms.
@@ -43,9 +47,8 @@ pub async fn serve(desk: Arc<Desk>, stream: TcpStream, client: SocketAddr, stop:
             match accepted {
                 Ok(Ok(stream)) => {
                     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                    let stream = TokioIo::new(stream);
                     if is_http2 {
-                        Box::pin(http2::serve(desk, stream, peer, limits, stop)).await
+                        Box::pin(http2::serve(desk, TokioIo::new(stream), peer, limits, stop)).await
                     } else {
                         Box::pin(http1(desk, stream, peer, limits, stop)).await
                     }
@@ -60,9 +63,8 @@ pub async fn serve(desk: Arc<Desk>, stream: TcpStream, client: SocketAddr, stop:
                 is_http2 = tokio::time::timeout(wait, begins_http2(&stream)) => is_http2,
                 () = stop.told() => return,
             };
-            let stream = TokioIo::new(stream);
             match is_http2 {
-                Ok(Ok(true)) => Box::pin(http2::serve(desk, stream, peer, limits, stop)).await,
+                Ok(Ok(true)) => Box::pin(http2::serve(desk, TokioIo::new(stream), peer, limits, stop)).await,
                 Ok(Ok(false)) => Box::pin(http1(desk, stream, peer, limits, stop)).await,
                 Ok(Err(error)) => Err(error.into()),
                 Err(_) => Ok(()),
@@ -92,31 +94,90 @@ async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
     }
 }
 
-async fn http1<I: Read + Write + Unpin + Send>(
+/// How a connection is after hyper has had it.
+enum Left<I> {
+    Ended,
+    /// Nothing is asked just now.
+    Quiet {
+        line: I,
+        before: Bytes,
+    },
+}
+
+async fn http1<I: Line>(desk: Arc<Desk>, mut line: I, peer: Peer, limits: &Limits, stop: Stop) -> anyhow::Result<()> {
+    let wait = Duration::from_millis(limits.header_ms);
+    let mut read = Bytes::new();
+    loop {
+        let left = Box::pin(some_requests(Arc::clone(&desk), line, read, peer.clone(), limits, &stop)).await?;
+        (line, read) = match left {
+            Left::Ended => return Ok(()),
+            Left::Quiet { line, before } => (line, before),
+        };
+        if read.is_empty() {
+            tokio::select! {
+                stirs = tokio::time::timeout(wait.saturating_sub(QUIET), line.socket().readable()) => match stirs {
+                    Ok(stirs) => stirs?,
+                    Err(_) => return Ok(()),
+                },
+                () = stop.told() => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Has hyper serve a connection, until it ends or nothing is asked on it.
+async fn some_requests<I: Line>(
     desk: Arc<Desk>,
-    stream: I,
+    line: I,
+    before: Bytes,
     peer: Peer,
     limits: &Limits,
-    stop: Stop,
-) -> anyhow::Result<()> {
+    stop: &Stop,
+) -> anyhow::Result<Left<I>> {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.header_ms))
         .max_headers(limits.headers.saturating_add(1))
         .max_buf_size(MAX_HEAD_BYTES)
         .half_close(false);
-    let service = service_fn(|mut request| {
-        let (desk, client) = (Arc::clone(&desk), peer.client(&mut request));
-        async move { Ok::<_, Infallible>(request::serve(desk, client, request).await) }
-    });
-    let stream = Draining::new(stream, Duration::from_millis(limits.write_ms));
-    let mut connection = std::pin::pin!(http.serve_connection(stream, service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.told() => {
-            connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
+    let answers = Arc::new(Answers::default());
+    let is_back = Arc::new(AtomicBool::new(false));
+    let lent = Lent::new(Draining::new(TokioIo::new(line), Duration::from_millis(limits.write_ms)), before, &is_back);
+    let mut connection = http.serve_connection(lent, answers::service(desk, peer, Arc::clone(&answers)));
+    let mut told = std::pin::pin!(stop.told());
+    let (mut is_told, mut ended_before) = (false, 0);
+    loop {
+        tokio::select! {
+            ended = &mut connection => {
+                ended?;
+                return Ok(Left::Ended);
+            }
+            () = &mut told, if !is_told => {
+                is_told = true;
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+            }
+            () = tokio::time::sleep(QUIET), if !is_told => {
+                let ended = answers.ended();
+                // What came since the last look began this second, or is a request that has not come whole.
+                if ended == 0 || ended != ended_before || answers.open() > 0 {
+                    ended_before = ended;
+                    continue;
+                }
+                is_back.store(true, Ordering::Relaxed);
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                // It ends at once where nothing was going on; otherwise with what is.
+                match futures::poll!(&mut connection) {
+                    Poll::Ready(Ok(())) => {
+                        let parts = connection.into_parts();
+                        return Ok(Left::Quiet { line: parts.io.io.into_inner().into_inner(), before: parts.read_buf });
+                    }
+                    Poll::Ready(Err(error)) => return Err(error.into()),
+                    Poll::Pending => {
+                        is_back.store(false, Ordering::Relaxed);
+                        is_told = true;
+                    }
+                }
+            }
         }
-    };
-    Ok(ended?)
+    }
 }

@@ -86,6 +86,7 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// The other end of a connection. Lives as long as it.
+#[derive(Clone)]
 pub struct Peer {
     name: Arc<str>,
     /// Where it is a proxy that is believed.

@@ -1,25 +1,19 @@
 //! Many requests at once on one connection. What hyper does by itself for HTTP/1 is done here: a connection on which
 //! nothing is asked ends, and so does one whose client takes nothing of an answer.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use hyper::rt::{Executor, Read, Write};
 use hyper::server::conn::http2;
-use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 
+use crate::answers::{self, Answers};
 use crate::arrival::Draining;
 use crate::config::Limits;
 use crate::connection::MAX_HEAD_BYTES;
 use crate::forwarded::Peer;
-use crate::request::{self, Desk};
+use crate::request::Desk;
 use crate::server::Stop;
 use crate::tasks::Tasks;
 
@@ -54,17 +48,7 @@ pub async fn serve<I: Read + Write + Unpin + Send + 'static>(
         // A peer that went without a word is found out.
         .keep_alive_interval(idle)
         .keep_alive_timeout(idle);
-    let service = {
-        let answers = Arc::clone(&answers);
-        service_fn(move |mut request| {
-            let (desk, client) = (Arc::clone(&desk), peer.client(&mut request));
-            let hold = answers.begin();
-            async move {
-                let answer = request::serve(desk, client, request).await;
-                Ok::<_, Infallible>(answer.map(|body| Taken { body, hold }))
-            }
-        })
-    };
+    let service = answers::service(desk, peer, Arc::clone(&answers));
     let mut connection = std::pin::pin!(http.serve_connection(Draining::new(stream, stall), service));
     let mut told = std::pin::pin!(stop.told());
     let (mut is_told, mut quiet_since, mut goodbye) = (false, Instant::now(), None::<Instant>);
@@ -98,72 +82,5 @@ struct Here(Tasks);
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Here {
     fn execute(&self, work: F) {
         self.0.spawn(work);
-    }
-}
-
-/// The requests of one connection that are not over yet.
-#[derive(Default)]
-struct Answers {
-    open: Mutex<Vec<Weak<Hold>>>,
-}
-
-/// One of them. Lives until its answer is out or given up.
-struct Hold {
-    began: Instant,
-    /// Milliseconds from `began` to when a piece was handed out, plus one; 0 while the next one is waited for.
-    out_since: AtomicU64,
-}
-
-impl Answers {
-    fn begin(&self) -> Arc<Hold> {
-        let hold = Arc::new(Hold { began: Instant::now(), out_since: AtomicU64::new(0) });
-        let mut open = self.open.lock().expect("nobody panics holding it");
-        open.retain(|one| one.strong_count() > 0);
-        open.push(Arc::downgrade(&hold));
-        hold
-    }
-
-    fn open(&self) -> usize {
-        let mut open = self.open.lock().expect("nobody panics holding it");
-        open.retain(|one| one.strong_count() > 0);
-        open.len()
-    }
-
-    /// Whether a piece of an answer lies here that the client's window has had no room for.
-    fn any_stalled(&self, limit: Duration) -> bool {
-        let open = self.open.lock().expect("nobody panics holding it");
-        open.iter().filter_map(Weak::upgrade).any(|hold| {
-            let since = hold.out_since.load(Ordering::Relaxed);
-            since > 0 && hold.began.elapsed() >= Duration::from_millis(since - 1) + limit
-        })
-    }
-}
-
-/// An answer's body that notes when the connection took a piece of it, and when it asked for the next.
-struct Taken<B> {
-    body: B,
-    hold: Arc<Hold>,
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for Taken<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        let out = match &frame {
-            Poll::Ready(Some(_)) => u64::try_from(self.hold.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1,
-            Poll::Ready(None) | Poll::Pending => 0,
-        };
-        self.hold.out_since.store(out, Ordering::Relaxed);
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -13,9 +13,8 @@ use hybrid_ai::pages::Pages;
 use hybrid_ai::payload::Payload;
 use hybrid_ai::registry::{Registry, component_name};
 use hybrid_ai::server::{Server, Stop};
-use hybrid_ai::swap::Swaps;
 use hybrid_ai::telemetry::{self, Level};
-use hybrid_ai::{dev, folders, health, key_cli, keys, watch};
+use hybrid_ai::{dev, folders, health, key_cli, keys, swap, watch};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// glibc's allocator was 8 % of the profile.
@@ -84,7 +83,7 @@ async fn serve(config: Config, arguments: Serve) -> Result<()> {
     let (mut admin, mut _changes) = (None, None);
     if ours {
         say_who_may_come_in(&registry).await;
-        let swaps = Swaps::start(&registry, folder)?;
+        let swaps = swap::start(&registry, folder)?;
         admin = Admin::bind(Arc::clone(&registry), swaps.clone(), stop.clone()).await?;
         // Without a configuration there may still be a model table.
         let file = overrides.file.clone().unwrap_or_else(|| registry.config().models_file.clone());

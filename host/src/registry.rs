@@ -33,6 +33,7 @@ use crate::payload::{Inside, Payload};
 use crate::snapshot::{Entry, Snapshot};
 use crate::stats::Ledger;
 use crate::store::{self, State};
+use crate::trust;
 use crate::usage::Usage;
 
 /// Tells components which headers the host takes off where they hand a request on.
@@ -269,8 +270,24 @@ impl Registry {
         {
             return payload.wasm(inside).ok();
         }
+        std::fs::read(self.version(sha256)?).ok()
+    }
+
+    pub fn is_kept(&self, name: &str, sha256: &str) -> bool {
+        let inside = self.payload.iter().flat_map(|payload| payload.components());
+        self.version(sha256).is_some_and(|file| file.exists())
+            || inside.into_iter().any(|one| one.name == name && one.sha256 == sha256)
+    }
+
+    /// The signature that a kept version came with.
+    pub fn kept_signature(&self, sha256: &str) -> Option<String> {
+        trust::beside(&self.version(sha256)?)
+    }
+
+    /// The file of a version; none where that is no hash, but somebody's path.
+    fn version(&self, sha256: &str) -> Option<PathBuf> {
         let is_digest = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_digest.then(|| std::fs::read(self.versions().join(format!("{sha256}.wasm"))).ok())?
+        is_digest.then(|| self.versions().join(format!("{sha256}.wasm")))
     }
 
     /// Where the bytes of what serves and served are kept.

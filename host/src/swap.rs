@@ -1,248 +1,56 @@
-//! One way in for every change of what is in service, whichever door it comes by: hash, trust, shape, compile, link,
-//! start, smoke call, publish. What is refused on the way changes nothing.
+//! What a change of what is in service goes through: hash, trust, shape, compile, link, start, smoke call, publish. What is
+//! refused on the way changes nothing.
 //!
-//! One thread works changes off, one after the other; the threads that serve only ever see the pointer that it stores at
-//! the end.
+//! One thread works changes off (`queue.rs` has those that wait), one after the other; the threads that serve only ever see
+//! the pointer that it stores at the end.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 use crate::audit;
 use crate::canary::{Terms, Trial, Verdict};
 use crate::component::{self, Loaded};
 use crate::config::Config;
+use crate::history::History;
 use crate::intake::{Check, Refused};
+use crate::queue::{Answer, Change, Door, Job, Outcome, Queue, Swaps, WeakSwaps};
 use crate::registry::{Generation, Registry};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Level};
-use crate::{memory, smoke};
+use crate::{memory, smoke, trust};
 
 /// How often draining versions and those on trial are looked at.
 const WATCH: Duration = Duration::from_millis(100);
 /// Refusals that are remembered; a folder holds tens of files.
 const MAX_REMEMBERED: usize = 1000;
-/// Versions of one component that a rollback can go back to, one after the other.
-const MAX_HISTORY: usize = 5;
 
-/// By which door a change came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
-    /// The file is in the folder already.
-    Folder,
-    Admin,
-    /// Another host was told.
-    Fleet,
-    /// What a trial has come to decides it.
-    Trial,
-    Configuration,
-}
-
-impl Door {
-    /// For the audit log.
-    fn name(self) -> &'static str {
-        match self {
-            Door::Folder => "components' folder",
-            Door::Admin => "admin address",
-            Door::Fleet => "fleet",
-            Door::Trial => "canary",
-            Door::Configuration => "configuration file",
-        }
+/// Starts the threads that work changes off. `folder` is where accepted components are kept.
+pub fn start(registry: &Arc<Registry>, folder: Option<PathBuf>) -> Result<Swaps> {
+    let (swaps, queue) = Swaps::new();
+    let config = registry.config();
+    // Before anybody can tell of the folder.
+    for loaded in registry.current().snapshot.loaded() {
+        queue.lies_there(&loaded.name, &loaded.sha256);
     }
-}
-
-/// What somebody wants changed.
-#[derive(Debug)]
-pub enum Change {
-    Put {
-        name: String,
-        bytes: Bytes,
-        signature: Option<String>,
-        door: Door,
-        canary: Option<Terms>,
-    },
-    Remove {
-        name: String,
-        door: Door,
-    },
-    /// Back to the version before.
-    Rollback {
-        name: String,
-        door: Door,
-    },
-    /// The version on trial serves everybody.
-    Promote {
-        name: String,
-        door: Door,
-    },
-    /// The version on trial serves nobody.
-    Abandon {
-        name: String,
-        door: Door,
-    },
-    Configure(Box<Config>),
-}
-
-impl Change {
-    fn name(&self) -> &str {
-        match self {
-            Change::Put { name, .. }
-            | Change::Remove { name, .. }
-            | Change::Rollback { name, .. }
-            | Change::Promote { name, .. }
-            | Change::Abandon { name, .. } => name,
-            Change::Configure(_) => "configuration",
-        }
-    }
-
-    /// What it is and who wants it, by the names that the audit log uses.
-    fn described(&self) -> (&'static str, Door) {
-        match self {
-            Change::Put { door, .. } => ("component.put", *door),
-            Change::Remove { door, .. } => ("component.remove", *door),
-            Change::Rollback { door, .. } => ("component.rollback", *door),
-            Change::Promote { door, .. } => ("component.promote", *door),
-            Change::Abandon { door, .. } => ("component.abandon", *door),
-            Change::Configure(_) => ("configuration.change", Door::Configuration),
-        }
-    }
-}
-
-/// How a change that was not refused ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    pub name: String,
-    /// `serving`, `canary`, `unchanged`, `removed`, `abandoned` or `configured`.
-    pub state: &'static str,
-    /// `name@digest` now, where there is one.
-    pub label: Option<String>,
-    /// The version before.
-    pub before: Option<String>,
-    pub took: Duration,
-    /// What else should be known.
-    pub notes: Vec<String>,
-}
-
-type Answer = Result<Outcome, Refused>;
-
-struct Job {
-    change: Change,
-    reply: oneshot::Sender<Answer>,
-}
-
-/// Where changes are handed in. The threads behind it end with the last of them.
-#[derive(Clone)]
-pub struct Swaps(Arc<Entrance>);
-
-struct Entrance(Arc<Queue>);
-
-/// The same for those who should not keep the threads alive.
-#[derive(Clone)]
-pub struct WeakSwaps(Weak<Entrance>);
-
-impl WeakSwaps {
-    pub fn upgrade(&self) -> Option<Swaps> {
-        self.0.upgrade().map(Swaps)
-    }
-}
-
-impl Drop for Entrance {
-    fn drop(&mut self) {
-        self.0.waiting.lock().expect("nobody panics holding it").is_over = true;
-        self.0.changed.notify_all();
-    }
-}
-
-#[derive(Default)]
-struct Queue {
-    waiting: Mutex<Waiting>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Waiting {
-    jobs: VecDeque<Job>,
-    is_over: bool,
-}
-
-impl Swaps {
-    /// Starts the threads that work changes off. `folder` is where accepted components are kept.
-    pub fn start(registry: &Arc<Registry>, folder: Option<PathBuf>) -> Result<Self> {
-        let queue: Arc<Queue> = Arc::default();
-        let swaps = Self(Arc::new(Entrance(Arc::clone(&queue))));
-        let mut pipeline = Pipeline {
-            queue,
-            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-            versions: registry.versions(),
-            registry: Arc::clone(registry),
-            folder,
-            refused: HashMap::new(),
-            held: BTreeMap::new(),
-            history: BTreeMap::new(),
-        };
-        std::thread::Builder::new().name("swap".into()).spawn(move || pipeline.run())?;
-        let (registry, handle) = (Arc::downgrade(registry), swaps.downgrade());
-        std::thread::Builder::new().name("drain".into()).spawn(move || watch(&registry, &handle))?;
-        Ok(swaps)
-    }
-
-    pub fn downgrade(&self) -> WeakSwaps {
-        WeakSwaps(Arc::downgrade(&self.0))
-    }
-
-    /// Hands a change in, and waits for how it ends. A put that still waits gives way to a newer one of its name.
-    pub async fn submit(&self, change: Change) -> Answer {
-        self.enqueue(change).await.unwrap_or_else(|_| Err(Check::Host.refuses("the host is ending")))
-    }
-
-    /// The same, for threads that may block.
-    pub fn submit_blocking(&self, change: Change) -> Answer {
-        self.enqueue(change).blocking_recv().unwrap_or_else(|_| Err(Check::Host.refuses("the host is ending")))
-    }
-
-    fn enqueue(&self, change: Change) -> oneshot::Receiver<Answer> {
-        let (reply, answer) = oneshot::channel();
-        let mut waiting = self.0.0.waiting.lock().expect("nobody panics holding it");
-        let jobs = &mut waiting.jobs;
-        let (_, door) = change.described();
-        // What the folder tells may be this host's own writing of an earlier version: it takes nobody's turn.
-        if let (Change::Put { name, .. } | Change::Remove { name, .. }, true) = (&change, door != Door::Folder) {
-            let older = jobs.iter().position(
-                |job| matches!(&job.change, Change::Put { name: other, .. } | Change::Remove { name: other, .. } if other == name),
-            );
-            if let Some(older) = older.and_then(|place| jobs.remove(place)) {
-                let _ =
-                    older.reply.send(Err(Check::State.refuses("a newer change of the same component came meanwhile")));
-            }
-        }
-        jobs.push_back(Job { change, reply });
-        drop(waiting);
-        self.0.0.changed.notify_all();
-        answer
-    }
-}
-
-impl Queue {
-    /// The next change; none when nobody can hand in any more.
-    fn next(&self) -> Option<Job> {
-        let waiting = self.waiting.lock().expect("nobody panics holding it");
-        let nothing = |waiting: &mut Waiting| waiting.jobs.is_empty() && !waiting.is_over;
-        self.changed.wait_while(waiting, nothing).expect("nobody panics holding it").jobs.pop_front()
-    }
-
-    /// Whether something newer waits that makes a change of this component pointless.
-    fn has_newer(&self, name: &str) -> bool {
-        let waiting = self.waiting.lock().expect("nobody panics holding it");
-        waiting.jobs.iter().any(
-            |job| matches!(&job.change, Change::Put { name: other, door, .. } if other == name && *door != Door::Folder),
-        )
-    }
+    let mut pipeline = Pipeline {
+        queue,
+        runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+        versions: registry.versions(),
+        history: History::read(&config.state_dir),
+        registry: Arc::clone(registry),
+        folder,
+        refused: HashMap::new(),
+        held: BTreeMap::new(),
+    };
+    std::thread::Builder::new().name("swap".into()).spawn(move || pipeline.run())?;
+    let (registry, handle) = (Arc::downgrade(registry), swaps.downgrade());
+    std::thread::Builder::new().name("drain".into()).spawn(move || watch(&registry, &handle))?;
+    Ok(swaps)
 }
 
 /// Ends what drains for too long, and trials that are decided.
@@ -253,7 +61,12 @@ fn watch(registry: &Weak<Registry>, swaps: &WeakSwaps) {
         drop(registry.draining());
         let Some(trial) = registry.canary.load_full() else { continue };
         let name = trial.loaded.name.clone();
-        let change = match trial.judge() {
+        let verdict = trial.judge();
+        if trial.terms.is_fleets {
+            // Decided once for all hosts, by what they count together.
+            continue;
+        }
+        let change = match verdict {
             Verdict::Open => continue,
             Verdict::Good => Change::Promote { name, door: Door::Trial },
             Verdict::Broken | Verdict::Slow => Change::Abandon { name, door: Door::Trial },
@@ -275,15 +88,17 @@ struct Pipeline {
     refused: HashMap<(String, String), Refused>,
     /// Compiled, but it does not fit what is in service; it may, once something else has changed too.
     held: BTreeMap<String, Arc<Loaded>>,
-    /// Hashes of earlier versions, the newest last.
-    history: BTreeMap<String, Vec<String>>,
+    history: History,
 }
 
 impl Pipeline {
     fn run(&mut self) {
-        for loaded in self.registry.current().snapshot.loaded() {
-            self.keep_file_of(&loaded);
+        let serving = self.registry.current().snapshot.loaded();
+        for loaded in &serving {
+            self.keep_file_of(loaded);
         }
+        let forgotten = self.history.begin(&serving, |name, sha256| self.registry.is_kept(name, sha256));
+        forgotten.iter().for_each(|sha256| self.forget(sha256));
         memory::give_back();
         while let Some(Job { change, reply }) = self.queue.next() {
             let name = change.name().to_owned();
@@ -377,7 +192,7 @@ impl Pipeline {
             Change::Remove { name, door } => self.remove(&name, door),
             Change::Rollback { name, .. } => self.rollback(&name),
             Change::Promote { name, .. } => self.promote(&name),
-            Change::Abandon { name, .. } => self.abandon(&name),
+            Change::Abandon { name, door } => self.abandon(&name, door),
             Change::Configure(config) => self.configure(*config),
         }
     }
@@ -444,7 +259,7 @@ impl Pipeline {
         for loaded in &changed {
             self.tried(&generation, loaded)?;
         }
-        self.remember(name, sha256, bytes);
+        self.remember(name, sha256, bytes, signature);
         self.wait_for_drain(name)?;
         let mut result = outcome(name, "serving", Some(&loaded), None);
         if let Some(terms) = canary {
@@ -523,15 +338,14 @@ impl Pipeline {
         for new in changed {
             self.held.remove(&new.name);
             if let Some(before) = old.member(&new.name).filter(|before| before.sha256 != new.sha256) {
-                let history = self.history.entry(new.name.clone()).or_default();
-                history.retain(|digest| *digest != before.sha256);
-                history.push(before.sha256.clone());
-                if history.len() > MAX_HISTORY {
-                    let forgotten = history.remove(0);
+                if let Some(forgotten) = self.history.replaced(&new.name, &before.sha256, &new.sha256) {
                     self.forget(&forgotten);
                 }
+            } else {
+                self.history.serves(&new.name, &new.sha256);
             }
         }
+        self.history.write();
         self.follow(changed, notes);
     }
 
@@ -569,7 +383,7 @@ impl Pipeline {
             self.end_trial();
         }
         self.registry.publish(self.registry.generation(snapshot, Arc::clone(&current.config)));
-        self.history.remove(name);
+        self.history.removed(name);
         self.follow(&[], &mut result.notes);
         if door == Door::Admin
             && let Some(folder) = &self.folder
@@ -589,27 +403,25 @@ impl Pipeline {
 
     fn rollback(&mut self, name: &str) -> Answer {
         if self.registry.canary.load().as_ref().is_some_and(|trial| trial.loaded.name == name) {
-            return self.abandon(name);
+            return self.abandon(name, Door::Admin);
         }
         let current = self.registry.current();
         let Some(now) = current.member(name).cloned() else {
             return Err(Check::State.refuses(format!("there is no component `{name}`")));
         };
-        let Some(sha256) = self.history.get(name).and_then(|history| history.last()).cloned() else {
-            return Err(Check::State.refuses(format!("no earlier version of `{name}` has served since the start")));
+        let Some(sha256) = self.history.last(name) else {
+            return Err(Check::State.refuses(format!("no earlier version of `{name}` has served, or is still kept")));
         };
         let kept = self.version(&sha256);
         let bytes = self.earlier(name, &sha256).map_err(|error| Check::Host.refuses(format!("{error:#}")))?;
         if component::sha256(&bytes) != sha256 {
             return Err(Check::Host.refuses(format!("{} is not what was kept", kept.display())));
         }
-        let signature = crate::trust::beside(&kept);
+        let signature = trust::beside(&kept);
         let mut result =
             self.take(&(name.to_owned(), sha256.clone()), &bytes, signature.as_deref(), Door::Admin, None)?;
         // What was rolled back from is no version to go back to.
-        if let Some(history) = self.history.get_mut(name) {
-            history.retain(|digest| *digest != sha256 && *digest != now.sha256);
-        }
+        self.history.returned(name, &now.sha256, &sha256);
         result.before = Some(now.label.clone());
         Ok(result)
     }
@@ -628,7 +440,7 @@ impl Pipeline {
         let kept = self.version(&trial.loaded.sha256);
         match std::fs::read(&kept) {
             Ok(bytes) => {
-                let signature = crate::trust::beside(&kept);
+                let signature = trust::beside(&kept);
                 self.keep_in_folder(name, &bytes, signature.as_deref(), &mut result.notes);
             }
             Err(error) => result.notes.push(format!("its file was not kept: {error}")),
@@ -636,7 +448,7 @@ impl Pipeline {
         Ok(result)
     }
 
-    fn abandon(&mut self, name: &str) -> Answer {
+    fn abandon(&mut self, name: &str, door: Door) -> Answer {
         let trial = self.trial(name)?;
         let current = self.registry.current();
         let mut result = outcome(name, "abandoned", current.member(name), Some(trial.loaded.label.clone()));
@@ -644,6 +456,7 @@ impl Pipeline {
         let why = match trial.verdict() {
             Verdict::Broken => "too many traps or answers of 5xx",
             Verdict::Slow => "its p99 is more than three times the current version's",
+            Verdict::Open | Verdict::Good if door == Door::Fleet => "so it was decided for the fleet",
             Verdict::Open | Verdict::Good => "told to",
         };
         let note = format!("taken back after {good} good and {bad} bad requests: {why}");
@@ -694,12 +507,14 @@ impl Pipeline {
     }
 
     /// Keeps bytes for a way back.
-    fn remember(&self, name: &str, sha256: &str, bytes: &[u8]) {
+    fn remember(&self, name: &str, sha256: &str, bytes: &[u8], signature: Option<&str>) {
         let kept = self.version(sha256);
-        if kept.exists() {
-            return;
-        }
-        if let Err(error) = put_file(&kept, bytes) {
+        let signed = match signature {
+            Some(signature) => put_file(&kept.with_extension("wasm.minisig"), signature.as_bytes()),
+            None => Ok(()),
+        };
+        let written = signed.and_then(|()| if kept.exists() { Ok(()) } else { put_file(&kept, bytes) });
+        if let Err(error) = written {
             let error = error.to_string();
             let message = "a version was not kept, so nothing can be rolled back to it";
             telemetry::line(Level::Warn, message, &[("component", name.into()), ("error", (&error).into())]);
@@ -711,10 +526,11 @@ impl Pipeline {
         if self.version(&loaded.sha256).exists() {
             return;
         }
-        if let Ok(bytes) = std::fs::read(file(folder, &loaded.name))
+        let file = file(folder, &loaded.name);
+        if let Ok(bytes) = std::fs::read(&file)
             && component::sha256(&bytes) == loaded.sha256
         {
-            self.remember(&loaded.name, &loaded.sha256, &bytes);
+            self.remember(&loaded.name, &loaded.sha256, &bytes, trust::beside(&file).as_deref());
         }
     }
 
@@ -725,35 +541,46 @@ impl Pipeline {
     /// No rollback leads there any more, unless another component has the same bytes.
     fn forget(&self, sha256: &str) {
         let serving = self.registry.current().snapshot.members.iter().any(|member| member.loaded.sha256 == sha256);
-        if !serving && !self.history.values().flatten().any(|digest| digest == sha256) {
-            let _ = std::fs::remove_file(self.version(sha256));
+        if !serving && !self.history.has(sha256) {
+            let kept = self.version(sha256);
+            let _ = std::fs::remove_file(kept.with_extension("wasm.minisig"));
+            let _ = std::fs::remove_file(kept);
         }
     }
 
-    /// So that the next start finds what serves now.
     /// Whether the folder has other bytes by now.
     fn is_out_of_date(&self, name: &str, sha256: &str) -> bool {
-        let Some(folder) = &self.folder else { return false };
-        std::fs::read(file(folder, name)).is_ok_and(|bytes| component::sha256(&bytes) != sha256)
+        self.in_folder(name).is_some_and(|there| there != sha256)
     }
 
+    fn in_folder(&self, name: &str) -> Option<String> {
+        let bytes = std::fs::read(file(self.folder.as_ref()?, name)).ok()?;
+        Some(component::sha256(&bytes))
+    }
+
+    /// So that the next start finds what serves now.
     fn keep_in_folder(&self, name: &str, bytes: &[u8], signature: Option<&str>, notes: &mut Vec<String>) {
         let Some(folder) = &self.folder else { return };
         let target = file(folder, name);
+        if !self.queue.may_write(name, &component::sha256(bytes), self.in_folder(name).as_deref()) {
+            notes.push(format!("another file came to {} meanwhile, and is the next to serve", target.display()));
+            return;
+        }
         let signed = target.with_extension("wasm.minisig");
         let written = match signature {
             Some(signature) => put_file(&signed, signature.as_bytes()),
             None => Ok(()),
         };
-        if let Err(error) = written.and_then(|()| put_file(&target, bytes)) {
+        let written = written.and_then(|()| put_file(&target, bytes));
+        self.queue.wrote(name, written.is_ok());
+        if let Err(error) = written {
             notes.push(format!("it serves until the next start only, {} was not written: {error}", target.display()));
         }
     }
 }
 
 fn outcome(name: &str, state: &'static str, loaded: Option<&Arc<Loaded>>, before: Option<String>) -> Outcome {
-    let label = loaded.map(|loaded| loaded.label.clone());
-    Outcome { name: name.to_owned(), state, label, before, took: Duration::ZERO, notes: Vec::new() }
+    Outcome::new(name, state, loaded.map(|loaded| loaded.label.clone()), before)
 }
 
 /// A name becomes part of a path, of a header and of a label.
@@ -771,7 +598,7 @@ fn file(folder: &Path, name: &str) -> PathBuf {
 }
 
 /// Whole or not at all.
-fn put_file(target: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub fn put_file(target: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let dir = target.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir)?;
     let name = target.file_name().unwrap_or_default().to_string_lossy();

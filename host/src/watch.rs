@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result};
 
 use crate::config::Config;
+use crate::queue::{Change, Door, Swaps};
 use crate::registry::{self, Registry};
-use crate::swap::{Change, Door, Swaps};
 use crate::telemetry::{self, Level};
 use crate::trust;
 
@@ -49,6 +49,7 @@ pub fn start(
         })?;
     }
     let Some(folder) = folder else { return Ok(()) };
+    swaps.watched();
     let watched = Eyes::open(&folder).with_context(|| format!("watching {}", folder.display()))?;
     let (registry, swaps) = (Arc::downgrade(registry), swaps.downgrade());
     // On this thread: what is written after the return is other than this, however late the other one begins.

@@ -32,7 +32,7 @@ const SECTIONS: &[(&str, &str, &str, &str)] = &[
     ("", "host/src/config.rs", "File", "At the top of the file"),
     ("tls", "host/src/tls.rs", "Files", "TLS"),
     ("admin", "host/src/config.rs", "AdminText", "The operator's address"),
-    ("fleet", "host/src/fleet.rs", "Terms", "A fleet of hosts"),
+    ("fleet", "host/src/fleet/mod.rs", "Terms", "A fleet of hosts"),
     ("telemetry", "host/src/otlp.rs", "TargetText", "Traces"),
     ("trust", "host/src/config.rs", "TrustText", "Which components may be let in"),
     ("stores.NAME", "host/src/keyvalue/mod.rs", "Kind", "What components keep"),

@@ -11,6 +11,7 @@ pub mod dist;
 pub mod docs;
 pub mod languages;
 pub mod licences;
+pub mod load;
 pub mod model;
 pub mod packages;
 pub mod process;

@@ -22,6 +22,7 @@ cargo xtask bench [SECONDS]        requests per second and CPU of POST /llm, bes
 cargo xtask bench swap [SWAPS]     what replacing a component costs those who ask meanwhile, and what it leaves behind
 cargo xtask bench dist             how soon the file that `dist` makes answers, and its memory while idle
 cargo xtask bench connections      what connections cost that say nothing
+cargo xtask load                   our host under h2load and slowhttptest (wants both, from Debian)
 cargo xtask standin [OPTION...]    a stand-in Hugging Face (--listen ADDRESS, --key TOKEN, --unserved MODEL)";
 
 fn main() -> anyhow::Result<()> {
@@ -38,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         "test" => xtask::test::all(),
         "clients" => xtask::clients::run_all(&rest),
         "languages" => xtask::languages::run_all(),
+        "load" => xtask::load::run(),
         "docs" => xtask::docs::write(),
         "fuzz-api" => xtask::clients::fuzz(&rest),
         "bench" => xtask::bench::run(&rest),

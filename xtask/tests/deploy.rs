@@ -256,6 +256,60 @@ const EDGE_MEMORY_BYTES: u64 = 128 * 1024 * 1024;
 const EDGE_BODY_BYTES: u64 = 10 * 1024 * 1024;
 const EDGE_MS: u64 = 30_000;
 
+/// What there is to be said of the image without building it, as hadolint would and as our own files want it.
+#[test]
+fn the_image_is_made_by_the_rules() {
+    let text = deploy("Dockerfile").replace("\\\n", " ");
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let of = |word: &str| -> Vec<&str> {
+        lines.iter().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).map(str::trim).collect()
+    };
+    let known = ["FROM", "WORKDIR", "COPY", "RUN", "ENV", "VOLUME", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT"];
+    for line in &lines {
+        assert!(known.contains(&line.split(' ').next().expect("a word")), "{line}");
+    }
+    // Every image is named in a version, and the compiler is the one that the project wants.
+    let stages: Vec<&str> = of("FROM");
+    for stage in &stages {
+        let (_, tag) = stage.split(' ').next().and_then(|image| image.rsplit_once(':')).expect("a tag");
+        assert_ne!(tag, "latest");
+    }
+    let toolchain: toml::Table =
+        tree::read(&tree::root().join("rust-toolchain.toml")).expect("the toolchain").parse().expect("TOML");
+    let channel = toolchain["toolchain"]["channel"].as_str().expect("a version");
+    let version = stages[0].strip_prefix("rust:").and_then(|rest| rest.split('-').next()).expect("Rust's own image");
+    assert!(channel.starts_with(version), "{channel} and {version}");
+    assert!(of("RUN").iter().any(|run| run.contains("rustup target add wasm32-wasip2")));
+    // What is copied out of a stage was put there by that stage, and what is copied in is not left out.
+    let made = of("RUN").join(" ");
+    for copied in of("COPY").into_iter().filter_map(|copy| copy.strip_prefix("--from=")) {
+        let words: Vec<&str> = copied.split(' ').filter(|word| !word.starts_with("--")).collect();
+        assert!(stages[0].ends_with(&format!(" AS {}", words[0])), "{copied}");
+        let folder = words[1].rsplit_once('/').expect("a folder").0;
+        assert!(
+            made.contains(words[1]) || made.contains(&format!("{folder}/ ")) || made.ends_with(&format!("{folder}/")),
+            "{copied}"
+        );
+    }
+    let ignored = tree::read(&tree::root().join(".dockerignore")).expect("what is left out");
+    for name in ["target", "**/node_modules", ".git"] {
+        assert!(ignored.lines().any(|line| line == name), "{name}");
+    }
+    // No shell is there to read these.
+    let exec = |text: &str| serde_json::from_str::<Vec<String>>(text).expect("a list of words");
+    let entry = exec(of("ENTRYPOINT")[0]);
+    let (_, check) = of("HEALTHCHECK")[0].split_once(" CMD ").expect("a command");
+    assert_eq!((entry[0].as_str(), exec(check)), ("hybrid-ai", vec!["hybrid-ai".to_owned(), "health".to_owned()]));
+    assert!(of("COPY").iter().any(|copy| copy.ends_with(" /usr/local/bin/hybrid-ai")), "it is found by its name");
+    // What it keeps is where it may write.
+    let kept = of("ENV").iter().find_map(|env| env.split(' ').find_map(|pair| pair.strip_prefix("HYBRID_DATA_DIR=")));
+    assert_eq!(kept, Some(of("VOLUME")[0]));
+    assert!(of("COPY").iter().any(|copy| copy.contains("--chown=nonroot:nonroot") && copy.ends_with(" /data")));
+    let port = of("ENV").iter().find_map(|env| env.split(' ').find_map(|pair| pair.strip_prefix("PORT=")));
+    assert_eq!(port, Some(of("EXPOSE")[0]));
+}
+
 #[test]
 fn the_edges_application_keeps_the_edges_limits() {
     let root = tree::root();

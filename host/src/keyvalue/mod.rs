@@ -189,6 +189,15 @@ impl Store {
         Ok(found.map(|value| value.bytes()))
     }
 
+    /// As [`Store::get`], asked of Redis where there is one, whatever it said a moment ago.
+    pub async fn look(&self, key: &str) -> Result<Option<Vec<u8>>, Trouble> {
+        let found = match &self.far {
+            Far::Redis(redis) => redis.look(self.index, &self.memory, key).await?,
+            _ => self.memory.get(key),
+        };
+        Ok(found.map(|value| value.bytes()))
+    }
+
     pub async fn exists(&self, key: &str) -> Result<bool, Trouble> {
         match &self.far {
             Far::Redis(redis) => Ok(redis.get(self.index, &self.memory, key).await?.is_some()),

@@ -22,8 +22,10 @@ use crate::telemetry::{self, Level};
 
 /// Redis answers within a millisecond; one that does not within this is as good as gone.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Between two attempts to reach a Redis that is away, and between two looks whether it still is there.
-const RETRY: Duration = Duration::from_millis(500);
+/// Between two looks whether Redis still is there.
+const LOOK: Duration = Duration::from_millis(500);
+/// Between two attempts to reach one that is away. A restart takes it a moment, and what hosts do together waits for it.
+const RETRY: Duration = Duration::from_millis(200);
 /// What was read is answered from the copy for so long. A revoked key works at most this much longer on other hosts.
 pub const FRESH: Duration = Duration::from_secs(1);
 /// Questions in one pipeline.
@@ -106,9 +108,13 @@ impl Redis {
     /// `Err` when Redis is away and this host has never seen the key.
     pub async fn get(&self, store: usize, copy: &Memory, key: &str) -> Result<Option<Value>, Trouble> {
         match copy.get_with_age(key) {
-            Some((value, age)) if age < FRESH => return Ok(Some(value).filter(|value| !is_absent(value))),
-            _ => {}
+            Some((value, age)) if age < FRESH => Ok(Some(value).filter(|value| !is_absent(value))),
+            _ => self.look(store, copy, key).await,
         }
+    }
+
+    /// The same, whatever was known a moment ago.
+    pub async fn look(&self, store: usize, copy: &Memory, key: &str) -> Result<Option<Value>, Trouble> {
         if self.state.is_up() {
             let key = key.to_owned();
             if let Some(value) = self.ask(store, |answer| Question::Get { key, answer }).await {
@@ -218,7 +224,7 @@ impl Worker {
         loop {
             match &mut connection {
                 Some(up) => {
-                    let done = match tokio::time::timeout(RETRY, self.questions.recv_many(&mut batch, BATCH)).await {
+                    let done = match tokio::time::timeout(LOOK, self.questions.recv_many(&mut batch, BATCH)).await {
                         Ok(0) => return,
                         Ok(_) => self.put(up, &mut batch).await,
                         // Nobody asks: a Redis that has gone is noticed all the same.

@@ -1,9 +1,10 @@
 //! The one set-up of the host's tests.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -11,13 +12,16 @@ use http_body_util::{BodyExt as _, Full};
 use hybrid_ai::admin::Admin;
 use hybrid_ai::config::{Config, Overrides};
 use hybrid_ai::pages::Pages;
+use hybrid_ai::queue::Swaps;
 use hybrid_ai::registry::Registry;
 use hybrid_ai::server::{Server, Stop};
-use hybrid_ai::swap::Swaps;
-use hybrid_ai::watch;
+use hybrid_ai::{swap, watch};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+
+/// The host's program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_hybrid-ai");
 
 /// The project's root.
 pub fn root() -> &'static Path {
@@ -44,6 +48,9 @@ pub fn guest(package: &str) -> PathBuf {
     assert!(status.success(), "`{package}` was not built");
     target.join(format!("wasm32-wasip2/component/{}.wasm", package.replace('-', "_")))
 }
+
+/// What a host's own folder for what lasts begins with.
+const STATE: &str = "hybrid-ai-test-state-";
 
 /// A folder of its own for a test, gone with it.
 pub struct Folder(PathBuf);
@@ -112,8 +119,14 @@ fn config_with(text: &str, environment: &[(&str, &str)]) -> Config {
         given.or_else(|| (name == "HYBRID_DATA_DIR").then(|| data.clone()))
     };
     let mut config = Config::load(&overrides, value).expect("a configuration");
+    // What lasts is each host's own: its history above all.
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    if environment.iter().all(|(name, _)| *name != "HYBRID_DATA_DIR") {
+        config.state_dir = std::env::temp_dir().join(format!("{STATE}{}-{count}", std::process::id()));
+    }
     // This program is the tests; the one that compiles is the host's.
-    config.program = env!("CARGO_BIN_EXE_hybrid-ai").into();
+    config.program = PROGRAM.into();
     config
 }
 
@@ -175,7 +188,7 @@ impl House {
 
     async fn run(registry: Arc<Registry>, folder: Option<&Path>, server: Server) -> Self {
         let ours = folder.is_some();
-        let swaps = Swaps::start(&registry, folder.map(Path::to_owned)).expect("threads");
+        let swaps = swap::start(&registry, folder.map(Path::to_owned)).expect("threads");
         let base = format!("http://{}", server.address().expect("an address"));
         let stop = Stop::default();
         let mut admin = String::new();
@@ -308,6 +321,93 @@ impl House {
 impl Drop for House {
     fn drop(&mut self) {
         self.stop.stop();
+        let state = &self.registry.config().state_dir;
+        if state.file_name().is_some_and(|name| name.to_string_lossy().starts_with(STATE)) {
+            let _ = std::fs::remove_dir_all(state);
+        }
+    }
+}
+
+/// The program as a process of its own, and what it says. Killed when the test is done with it.
+pub struct Process {
+    child: Child,
+    /// Where it listens.
+    pub address: String,
+    lines: Mutex<mpsc::Receiver<String>>,
+}
+
+impl Process {
+    /// The program with nothing in its environment.
+    pub fn command() -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts it, and waits until it listens.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the program starts");
+        let said = BufReader::new(child.stderr.take().expect("its words")).lines();
+        let (told, lines) = mpsc::channel();
+        // A full pipe would stop it.
+        std::thread::spawn(move || said.map_while(Result::ok).for_each(|line| drop(told.send(line))));
+        let mut process = Self { child, address: String::new(), lines: Mutex::new(lines) };
+        process.address = process.says(|line| {
+            let address = line.split_once("listening on ")?.1.split_once("://")?.1;
+            Some(address.trim_end_matches('/').to_owned())
+        });
+        process
+    }
+
+    /// The first line from now on that says something.
+    pub fn says<T>(&self, what: impl Fn(&str) -> Option<T>) -> T {
+        loop {
+            let lines = self.lines.lock().expect("nobody panics holding it");
+            let line = lines.recv_timeout(Duration::from_secs(120)).expect("the program says so in time");
+            if let Some(told) = what(&line) {
+                return told;
+            }
+        }
+    }
+
+    /// Everything else that it says until its end.
+    pub fn log(&self) -> String {
+        self.lines.lock().expect("nobody panics holding it").iter().map(|line| line + "\n").collect()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().expect("kill");
+        assert!(status.success());
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_some()
+    }
+
+    /// Waits for an end that it was told of.
+    pub fn wait(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        while !self.has_ended() {
+            assert!(began.elapsed() < Duration::from_secs(20), "it did not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.child.wait().expect("it ended")
+    }
+
+    /// As by `kill -9`.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

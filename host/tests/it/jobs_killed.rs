@@ -1,8 +1,6 @@
 //! The program is killed under load, and every job that it accepted ends all the same, once.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,12 +13,12 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use standin::{Options, Standin};
 
-use crate::house::{Folder, root};
+use crate::house::{Folder, Process, root};
 use crate::jobs::embed;
 use crate::keys::built;
 
 /// The binary with the built components. What it keeps is in the folder; compiled code is shared.
-pub fn start(folder: &Folder, standin: &Standin, store: &str, jobs: &str) -> (Child, String) {
+pub fn start(folder: &Folder, standin: &Standin, store: &str, jobs: &str) -> (Process, String) {
     let url = standin.url();
     let text = format!(
         "log_level = \"error\"\nlisten = \"127.0.0.1:0\"\nadmin.listen = \"off\"\n{store}\n[jobs]\nrunning = 8\n\
@@ -32,25 +30,12 @@ pub fn start(folder: &Folder, standin: &Standin, store: &str, jobs: &str) -> (Ch
         std::fs::create_dir_all(&cache).expect("a folder");
         std::os::unix::fs::symlink(root().join("target/test-data"), cache.join("hybrid-ai")).expect("a link");
     }
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hybrid-ai"))
-        .args(["serve", "--components"])
-        .arg(built())
-        .arg("--config")
-        .arg(config)
-        .env_clear()
-        .env("XDG_DATA_HOME", folder.path())
-        .env("XDG_CACHE_HOME", cache)
-        .env("HF_API_KEY", "hf_stand_in")
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    let mut said = BufReader::new(child.stderr.take().expect("its stderr"));
-    let mut line = String::new();
-    said.read_line(&mut line).expect("a first line");
-    // What else it says is not waited for.
-    std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::stderr()));
-    let address = line.strip_prefix("listening on ").map(|rest| rest.trim_end().trim_end_matches('/').to_owned());
-    (child, address.unwrap_or_else(|| panic!("the first line was `{line}`")))
+    let mut command = Process::command();
+    command.args(["serve", "--components"]).arg(built()).arg("--config").arg(config);
+    command.env("XDG_DATA_HOME", folder.path()).env("XDG_CACHE_HOME", cache).env("HF_API_KEY", "hf_stand_in");
+    let process = Process::start(&mut command);
+    let base = format!("http://{}", process.address);
+    (process, base)
 }
 
 pub type Http = Client<HttpConnector, Full<Bytes>>;
@@ -111,8 +96,7 @@ async fn what_was_accepted_ends_once_however_often_the_host_is_killed() {
                 ends.insert(id, job);
             }
         }
-        child.kill().expect("SIGKILL");
-        child.wait().expect("its end");
+        child.kill();
         for sender in load {
             sender.await.expect("it does not panic");
         }
@@ -137,8 +121,7 @@ async fn what_was_accepted_ends_once_however_often_the_host_is_killed() {
             assert_eq!(&job, before, "it ended twice");
         }
     }
-    child.kill().expect("SIGKILL");
-    child.wait().expect("its end");
+    child.kill();
     // What had ended was not done again: only what ran when the host was killed, at most eight at a time.
     let calls = standin.requests_for("fault/slow-40-embed").len();
     assert!(calls <= accepted.len() + 3 * (8 + 4), "{calls} calls for {} jobs", accepted.len());

@@ -349,8 +349,7 @@ async fn what_a_killed_host_had_accepted_ends_once_at_another() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let (mut child, _) = hosts.remove(0);
-    child.kill().expect("SIGKILL");
-    child.wait().expect("its end");
+    child.kill();
     let (mut left, base) = hosts.remove(0);
     // What has ended by now must stay as it is.
     let mut ends: BTreeMap<String, Value> = BTreeMap::new();
@@ -385,8 +384,7 @@ async fn what_a_killed_host_had_accepted_ends_once_at_another() {
             assert_eq!(&job, before, "it ended twice");
         }
     }
-    left.kill().expect("SIGKILL");
-    left.wait().expect("its end");
+    left.kill();
     // Only what the killed host was working on was begun again, and by one.
     let calls = standin.requests_for("fault/slow-80-embed").len();
     assert!((1..=8).contains(&again), "{again} were begun again");

@@ -7,7 +7,7 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use hybrid_ai::keys::{self, Wanted};
 
-use crate::house::{Answer, Folder, House, assert_uniform, probe, root};
+use crate::house::{Answer, Folder, House, PROGRAM, assert_uniform, probe, root};
 
 /// The built components; `cargo xtask test` builds them before.
 pub fn built() -> std::path::PathBuf {
@@ -83,7 +83,7 @@ async fn a_key_ends_at_the_gate() {
 async fn keys_outlast_the_process_that_made_them() {
     let data = Folder::new();
     let environment = [("HYBRID_DATA_DIR", data.path().to_str().expect("a path"))];
-    let made = std::process::Command::new(env!("CARGO_BIN_EXE_hybrid-ai"))
+    let made = std::process::Command::new(PROGRAM)
         .args(["key", "create", "one"])
         .envs(environment)
         .env("HYBRID_STORE", "file")

@@ -138,8 +138,8 @@ async fn what_was_counted_last_is_kept_when_the_host_ends_in_order() {
     let request = Request::post(format!("{base}/embedding")).header("content-type", "application/json");
     let request = request.body(r#"{"text":"x","model":"acme/embed"}"#.into()).expect("a request");
     assert_eq!(crate::jobs_killed::ask(&http, request).await.expect("an answer").0, StatusCode::OK);
-    let told = std::process::Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
-    assert!(told.expect("kill").success() && child.wait().expect("its end").success());
+    child.signal("TERM");
+    assert!(child.wait().success());
     let kinds = std::collections::BTreeMap::from([("usage".to_owned(), Kind::default())]);
     let stores = Stores::open(&Place::File, &kinds, &folder.path().join("hybrid-ai")).expect("the file");
     let usage = stores.get("usage").expect("a store");

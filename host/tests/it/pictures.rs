@@ -1,6 +1,5 @@
 //! A picture of up to 25 MB and 40 megapixels does not raise the host's memory by more than 100 MB, whatever is done with it.
 
-use std::process::Child;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use standin::{Options, Photo, Standin};
 
-use crate::house::Folder;
+use crate::house::{Folder, Process};
 use crate::jobs_killed::start;
 
 const MOST_MB: u64 = 100;
@@ -49,8 +48,7 @@ async fn large_photos_take_little_memory() {
         assert!((20_000_000..26_214_400).contains(&file.len()), "{what}: {} bytes", file.len());
         ask(&address, &file, model, prompt).await;
         let rise = memory_mb(&host, "VmHWM:").saturating_sub(before);
-        let _ = host.kill();
-        let _ = host.wait();
+        host.kill();
         println!("{what}: {rise} MB");
         assert!(rise <= MOST_MB, "{what}: {rise} MB");
     }
@@ -74,7 +72,7 @@ async fn ask(address: &str, image: &[u8], model: &str, prompt: &str) {
 }
 
 /// Of the process, in millions of bytes.
-fn memory_mb(host: &Child, field: &str) -> u64 {
+fn memory_mb(host: &Process, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", host.id())).expect("its status");
     let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024 / 1_000_000

@@ -168,3 +168,47 @@ async fn a_first_byte_that_comes_alone_is_a_first_byte() {
         assert!(answer.contains("hello"), "{answer}");
     }
 }
+
+/// What comes on a connection until it has been silent for a moment.
+async fn heard(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    while let Ok(Ok(count)) = tokio::time::timeout(Duration::from_millis(400), stream.read(&mut piece)).await {
+        if count == 0 {
+            break;
+        }
+        answer.extend_from_slice(&piece[..count]);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_connection_that_was_silent_goes_on_where_it_was() {
+    let house = House::probe("[limits]\nheader_ms = 4000").await;
+    let mut stream = connect(&house).await;
+    let request = "GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
+    // Silences before, within and after the second for which the host keeps everything.
+    for pause_ms in [0, 500, 2500, 0, 2500] {
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let answer = heard(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("hello"), "after {pause_ms} ms: {answer}");
+    }
+    // Half of a head with the request before it, and its rest after the silence.
+    stream.write_all(format!("{request}{}", &request[..20]).as_bytes()).await.expect("written");
+    assert!(heard(&mut stream).await.contains("hello"));
+    tokio::time::sleep(Duration::from_millis(2200)).await;
+    stream.write_all(request[20..].as_bytes()).await.expect("written");
+    assert!(heard(&mut stream).await.contains("hello"));
+    // Half of a head is not waited for any longer than elsewhere.
+    stream.write_all(&request.as_bytes()[..20]).await.expect("written");
+    let (_, after) = drip(stream, b"x").await;
+    assert!(after < Duration::from_secs(8), "{after:?}");
+
+    // One on which nothing more is asked ends.
+    let mut stream = connect(&house).await;
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let (began, mut all) = (Instant::now(), Vec::new());
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut all)).await.expect("it ends").expect("well");
+    assert!((3000..8000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+}

@@ -219,3 +219,59 @@ async fn a_smoke_call_must_be_answered_as_the_configuration_says() {
     assert_eq!(answer.json()["details"]["check"], "smoke", "{}", answer.text());
     assert_eq!(house.version().await, before);
 }
+
+#[tokio::test]
+async fn a_file_that_is_dropped_in_while_a_put_waits_is_the_newer_change() {
+    let (folder, house) = house_of_one("[limits]\ndraining_versions = 1\ndrain_deadline_ms = 1500\n").await;
+    house.watch(folder.path());
+    let (_stream, _) = raw(&house, "/events?1000").await;
+    let first = house.ask("PUT", "/components/one", other_version(50)).await;
+    assert_eq!(first.status, StatusCode::OK, "{}", first.text());
+    let before = house.version().await;
+    // The one before it still drains, so this one waits.
+    let put = house.ask("PUT", "/components/one", other_version(51));
+    let drop_in = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let part = folder.write("one.part", other_version(52));
+        std::fs::rename(part, folder.path().join("one.wasm")).expect("renamed");
+    };
+    let (put, ()) = tokio::join!(put, drop_in);
+    assert_eq!((put.status, put.json()["details"]["check"].as_str()), (StatusCode::CONFLICT, Some("state")));
+    let now = house.until_not(&before).await;
+    let again = house.ask("PUT", "/components/one", other_version(52)).await.json();
+    assert_eq!((again["state"].as_str(), again["version"].as_str()), (Some("unchanged"), now.to_str().ok()));
+    assert_eq!(std::fs::read(folder.path().join("one.wasm")).expect("its file"), other_version(52));
+}
+
+#[tokio::test]
+async fn a_way_back_outlasts_the_process() {
+    let (folder, state) = (Folder::new(), Folder::new());
+    std::fs::write(folder.path().join("one.wasm"), other_version(60)).expect("a file");
+    let text = one_probe("");
+    let start = || House::keeping(folder.path(), &text, &[], state.path());
+    let house = start().await;
+    let mut versions = vec![house.version().await];
+    for number in [61, 62] {
+        assert_eq!(house.ask("PUT", "/components/one", other_version(number)).await.status, StatusCode::OK);
+        versions.push(house.version().await);
+    }
+    drop(house);
+
+    // Back, one after the other, and no further.
+    let house = start().await;
+    assert_eq!(house.version().await, versions[2]);
+    for version in [&versions[1], &versions[0]] {
+        let answer = house.ask("POST", "/components/one/rollback", "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        assert_eq!(house.version().await, *version);
+    }
+    assert_eq!(house.ask("POST", "/components/one/rollback", "").await.status, StatusCode::CONFLICT);
+    drop(house);
+
+    // What served before the end is a version before, where another file has come meanwhile.
+    std::fs::write(folder.path().join("one.wasm"), other_version(63)).expect("a file");
+    let house = start().await;
+    assert_ne!(house.version().await, versions[0]);
+    assert_eq!(house.ask("POST", "/components/one/rollback", "").await.status, StatusCode::OK);
+    assert_eq!(house.version().await, versions[0]);
+}

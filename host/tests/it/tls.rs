@@ -89,8 +89,12 @@ async fn clients_come_by_tls_in_either_version_of_http() {
     let stream = connect(&house, &certificate("one"), "http/1.1").await.expect("TLS");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP/1");
     tokio::spawn(connection);
-    let answer = sender.send_request(request("/scheme")).await.expect("an answer");
-    assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes(), "https");
+    // Also after a silence in which nothing is kept of it but its socket.
+    for pause_ms in [0, 2500, 0] {
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        let answer = sender.send_request(request("/scheme")).await.expect("an answer");
+        assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes(), "https");
+    }
 
     // Without TLS nobody is answered.
     let plain = house.raw("GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;

@@ -21,7 +21,7 @@ pub(crate) struct Server {
 const TICK_US: f64 = 10_000.0;
 
 impl Server {
-    /// Starts a program whose first line on stderr is `listening on http://ADDRESS/`.
+    /// Starts a program whose first line on stderr is `listening on http://ADDRESS/`, or https.
     pub(crate) fn start(
         name: &'static str,
         program: &Path,
@@ -43,7 +43,8 @@ impl Server {
         let address = loop {
             line.clear();
             ensure!(lines.read_line(&mut line)? > 0, "{name} ended: {before}");
-            if let Some(rest) = line.trim().strip_prefix("listening on http://") {
+            if let Some((_, rest)) = line.trim().strip_prefix("listening on ").and_then(|place| place.split_once("://"))
+            {
                 break rest.trim_end_matches('/').to_owned();
             }
             before.push_str(&line);
@@ -53,7 +54,7 @@ impl Server {
         Ok(Server { name, address, process })
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
