@@ -41,6 +41,7 @@ const SIGNATURE: &str = "hybrid-ai.minisig";
 const TAG: &str = "org.opencontainers.image.ref.name";
 
 /// Where an artefact is, as it is written on the command line.
+#[expect(clippy::large_enum_variant, reason = "one is made for a command")]
 pub enum Source {
     /// `oci://HOST/REPOSITORY[:TAG|@sha256:DIGEST]`
     Registry { registry: Registry, repository: String, reference: String },
