@@ -354,7 +354,8 @@ async fn what_a_killed_host_had_accepted_ends_once_at_another() {
     // What has ended by now must stay as it is.
     let mut ends: BTreeMap<String, Value> = BTreeMap::new();
     let get = |id: &str| Request::get(format!("{base}/jobs/{id}")).body(Full::default()).expect("a request");
-    for id in accepted.lock().expect("nobody panics").clone() {
+    let known = accepted.lock().expect("nobody panics").clone();
+    for id in known {
         if let Some((StatusCode::OK, job)) = ask(&http, get(&id)).await
             && job["ended"].is_string()
         {
