@@ -16,6 +16,7 @@ use crate::arrival::Draining;
 use crate::config::Limits;
 use crate::forwarded::Peer;
 use crate::http2;
+use crate::memory;
 use crate::parked::{Lent, Line};
 use crate::request::Desk;
 use crate::server::Stop;
@@ -113,6 +114,7 @@ async fn http1<I: Line>(desk: Arc<Desk>, mut line: I, peer: Peer, limits: &Limit
             Left::Ended => return Ok(()),
             Left::Quiet { line, before } => (line, before),
         };
+        memory::taken_apart();
         if read.is_empty() {
             tokio::select! {
                 stirs = tokio::time::timeout(wait.saturating_sub(QUIET), line.socket().readable()) => match stirs {

@@ -52,6 +52,7 @@ pub async fn serve<I: Read + Write + Unpin + Send + 'static>(
     let mut connection = std::pin::pin!(http.serve_connection(Draining::new(stream, stall), service));
     let mut told = std::pin::pin!(stop.told());
     let (mut is_told, mut quiet_since, mut goodbye) = (false, Instant::now(), None::<Instant>);
+    let mut ended_before = 0;
     loop {
         tokio::select! {
             ended = connection.as_mut() => return Ok(ended?),
@@ -60,8 +61,10 @@ pub async fn serve<I: Read + Write + Unpin + Send + 'static>(
                 connection.as_mut().graceful_shutdown();
             }
             () = tokio::time::sleep(look) => {
-                if answers.open() > 0 {
-                    quiet_since = Instant::now();
+                // A busy connection may be seen just between its requests, again and again.
+                let ended = answers.ended();
+                if answers.open() > 0 || ended != ended_before {
+                    (quiet_since, ended_before) = (Instant::now(), ended);
                     anyhow::ensure!(!answers.any_stalled(stall), "the client takes nothing of an answer");
                 } else if quiet_since.elapsed() >= idle && goodbye.is_none() {
                     goodbye = Some(Instant::now());

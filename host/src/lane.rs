@@ -4,15 +4,20 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection;
+use crate::memory;
 use crate::request::Desk;
 use crate::server::Stop;
 use crate::tasks::Tasks;
+
+/// How often a lane looks whether there is memory to give back.
+const TIDY: Duration = Duration::from_secs(1);
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Work = Box<dyn FnOnce(Arc<Desk>) -> Running + Send>;
@@ -114,7 +119,16 @@ impl Beginning {
         std::thread::Builder::new().name(format!("lane-{}", desk.lane)).spawn(move || {
             runtime.block_on(async move {
                 let tasks = Tasks::default();
-                while let Some(given) = given.recv().await {
+                let mut tidying = tokio::time::interval(TIDY);
+                loop {
+                    let given = tokio::select! {
+                        given = given.recv() => given,
+                        _ = tidying.tick() => {
+                            memory::tidy();
+                            continue;
+                        }
+                    };
+                    let Some(given) = given else { break };
                     let (desk, stop, open) = (Arc::clone(&desk), stop.clone(), Arc::clone(&open));
                     match given {
                         Given::Connection(stream, client) => tasks.spawn(async move {

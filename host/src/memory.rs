@@ -1,5 +1,27 @@
 //! What was freed, back to the system.
 
+use std::cell::Cell;
+
+/// Connections taken apart on a thread that are worth a look at what they have left: some hundred kilobytes.
+const WORTH: u32 = 64;
+
+thread_local! {
+    static TAKEN_APART: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A connection of this thread has been taken apart (`parked.rs`).
+pub fn taken_apart() {
+    TAKEN_APART.set(TAKEN_APART.get() + 1);
+}
+
+/// Gives back what those have left, where they were many. What is freed on a thread lies there until it looks.
+pub fn tidy() {
+    if TAKEN_APART.get() >= WORTH {
+        TAKEN_APART.set(0);
+        give_back();
+    }
+}
+
 /// The allocator keeps what was freed until somebody needs it. Files of components are tens of megabytes that nobody needs
 /// again, so whoever has read some says when it is done.
 #[expect(unsafe_code, reason = "the allocator's own function; it may be called at any time, from any thread")]
