@@ -153,7 +153,7 @@ impl Jobs {
     /// Writes down how a job ended, unless that was decided before.
     pub async fn end(self: &Arc<Self>, record: &Record, state: State, answer: Kept) {
         match &self.shared {
-            Some(shared) => self.end_shared(shared, record, state, &answer).await,
+            Some(shared) => self.end_shared(shared, record, None, state, &answer).await,
             None => self.end_here(&record.id, state, &answer).await,
         }
     }

@@ -64,7 +64,10 @@ async fn a_key_ends_at_the_gate() {
     folder.write("gate.wasm", std::fs::read(built().join("gate.wasm")).expect("the gate"));
     folder.write("probe.wasm", std::fs::read(probe()).expect("the probe"));
     for withholds in ["", "[components.gate]\nwithholds = []"] {
-        let text = format!("store = \"memory\"\n[chains]\n\"wasi:http/handler\" = [\"gate\", \"probe\"]\n{withholds}");
+        let text = format!(
+            "store = \"memory\"\n[chains]\n\"wasi:http/handler\" = [\"gate\", \"probe\"]\n\
+             [components.probe]\noutbound = [\"http://127.0.0.1:1\"]\n{withholds}"
+        );
         let house = House::of(folder.path(), &text).await;
         let (key, _) = keys::create(house.registry.stores(), wanted("one", &[])).await.expect("a key");
         let bearer = format!("Bearer {key}");

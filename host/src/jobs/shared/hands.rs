@@ -48,8 +48,11 @@ impl Jobs {
     /// Begins a job whose turn this host was given.
     async fn take(self: &Arc<Self>, shared: &Shared, entry: String, id: String) -> Result<(), Away> {
         // Given again, because Redis forgot for a moment: it goes on.
-        if shared.running().contains_key(&id) {
+        if shared.running().get(&id).is_some_and(|running| running.entry == entry) {
             return Ok(());
+        }
+        if self.stop.is_told() {
+            return shared.give_back(&id, "", &entry).await;
         }
         let mut pipe = redis::pipe();
         let begin = eval(&mut pipe, script!("begin")).arg(&entry).arg(&id).arg(&shared.host);
@@ -57,15 +60,19 @@ impl Jobs {
         let ((word, holder, fields),): ((String, String, Vec<Option<String>>),) = shared.link.ask(pipe, 0).await?;
         let Some(Seen { record, .. }) = record::read(&fields) else { return Ok(()) };
         let cancel = CancellationToken::new();
-        let running = Running { entry, holder, cancel: cancel.clone(), progress: Progress::default(), news: false };
+        let running = Running {
+            entry,
+            holder: holder.clone(),
+            cancel: cancel.clone(),
+            progress: Progress::default(),
+            news: false,
+        };
         shared.running().insert(id.clone(), running);
-        let place = Place { jobs: Arc::clone(self), id };
-        if self.stop.is_told() {
-            shared.release(&record.id).await;
-            return Ok(());
-        }
+        let place = Place { jobs: Arc::clone(self), id, holder };
         match word.as_str() {
-            "tired" => self.end_shared(shared, &record, State::Failed, &run::lost(&Refusal::Interrupted)).await,
+            "tired" => {
+                self.end_shared(shared, &record, None, State::Failed, &run::lost(&Refusal::Interrupted)).await;
+            }
             _ => self.lanes.spawn(move |desk| async move {
                 place.jobs.run(&desk, record, cancel).await;
                 drop(place);
@@ -74,12 +81,18 @@ impl Jobs {
         Ok(())
     }
 
-    /// Writes down how a job ended that this host works on, or that still waits; however long Redis is away.
-    pub async fn end_shared(self: &Arc<Self>, shared: &Shared, record: &Record, state: State, answer: &Kept) {
-        let (holder, meant) = match shared.holder(&record.id) {
-            Some(holder) => (holder, None),
-            None => (String::new(), Some(State::Queued)),
-        };
+    /// Writes down how a job ended that this host works on, or (`meant`) that is still in that state; however long Redis is
+    /// away.
+    pub async fn end_shared(
+        self: &Arc<Self>,
+        shared: &Shared,
+        record: &Record,
+        meant: Option<State>,
+        state: State,
+        answer: &Kept,
+    ) {
+        let holder = if meant.is_some() { Some(String::new()) } else { shared.holder(&record.id) };
+        let Some(holder) = holder else { return };
         let end = End {
             state,
             answered: Some(Answered::of(answer)),
@@ -146,11 +159,16 @@ impl Jobs {
 impl Shared {
     /// This host does not go on with a job: another may.
     pub async fn release(&self, id: &str) {
-        let Some(holder) = self.running().get(id).map(|running| running.holder.clone()) else { return };
-        let mut pipe = redis::pipe();
-        eval(&mut pipe, script!("release")).arg(id).arg(holder).arg(AHEAD);
+        // First, since this host may be given it again at once.
+        let Some(running) = self.running().remove(id) else { return };
         // Unheard, it is taken over when its lease has run out.
-        let _ = self.link.ask::<Value>(pipe, 0).await;
+        let _ = self.give_back(id, &running.holder, &running.entry).await;
+    }
+
+    async fn give_back(&self, id: &str, holder: &str, entry: &str) -> Result<(), Away> {
+        let mut pipe = redis::pipe();
+        eval(&mut pipe, script!("release")).arg(id).arg(holder).arg(entry).arg(AHEAD);
+        self.link.ask::<Value>(pipe, 0).await.map(drop)
     }
 
     fn free(&self, limits: &Limits) -> usize {
@@ -417,7 +435,9 @@ async fn tend(jobs: Weak<Jobs>) {
             if sweeping.strikes() {
                 for id in shared.sweep(&limits).await? {
                     if let Ok(Some(Seen { record, .. })) = shared.at(&id).await {
-                        jobs.end_shared(shared, &record, State::Failed, &run::lost(&Refusal::Expired)).await;
+                        let answer = run::lost(&Refusal::Expired);
+                        let queued = Some(State::Queued);
+                        jobs.end_shared(shared, &record, queued, State::Failed, &answer).await;
                     }
                 }
             }
@@ -446,12 +466,18 @@ async fn tend(jobs: Weak<Jobs>) {
 struct Place {
     jobs: Arc<Jobs>,
     id: String,
+    holder: String,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(shared) = &self.jobs.shared {
-            shared.running().remove(&self.id);
+            let mut running = shared.running();
+            // It may have been given up, and begun here again.
+            if running.get(&self.id).is_some_and(|job| job.holder == self.holder) {
+                running.remove(&self.id);
+            }
+            drop(running);
             shared.freed.notify_one();
         }
     }

@@ -1,7 +1,9 @@
--- Who held a job does not go on with it: it has its turn again, before its caller's others.
-local id, holder, ahead = ARGV[1], ARGV[2], tonumber(ARGV[3])
+-- Who held a job, or was only given its turn, does not go on: it has its turn again, before its caller's others.
+local id, holder, entry, ahead = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local known = redis.call('HMGET', job(id), 'state', 'holder', 'entry', 'caller')
-if known[1] ~= 'running' or known[2] ~= holder then
+local held = known[1] == 'running' and known[2] == holder
+local given = known[1] == 'queued' and holder == '' and known[3] == entry
+if not held and not given then
   return 0
 end
 leave(id, known[4], known[3])
