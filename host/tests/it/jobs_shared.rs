@@ -349,6 +349,15 @@ async fn what_a_killed_host_had_accepted_ends_once_at_another() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    // Something has ended, and most has not.
+    let first = accepted.lock().expect("nobody panics")[0].clone();
+    for _ in 0..1000 {
+        let get = Request::get(format!("{}/jobs/{first}", hosts[1].1)).body(Full::default()).expect("a request");
+        if ask(&http, get).await.is_some_and(|(_, job)| job["ended"].is_string()) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let (mut child, _) = hosts.remove(0);
     child.kill();
     let (_left, base) = hosts.remove(0);
