@@ -73,7 +73,8 @@ struct Room {
 impl Room {
     fn of(edit: &Edit<'_>, steps: &[Step], limits: &Limits) -> Room {
         let mask = edit.mask.as_ref().map_or(0, File::length);
-        let (file, most) = (edit.image.length(), limits.max_held_bytes.saturating_sub(mask));
+        // They are held where they came in, too.
+        let (file, most) = (2 * edit.image.length(), limits.max_held_bytes.saturating_sub(2 * mask));
         let free = most.saturating_sub(file);
         let copies = |step: &Step| match step.operation {
             Operation::Shape(shape) => shape.copies(),

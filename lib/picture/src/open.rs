@@ -56,7 +56,7 @@ impl<'a> Opened<'a> {
     }
 
     fn reading(kind: Option<Kind>, reader: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
-        let room = limits.max_held_bytes.saturating_sub(reader.length());
+        let room = limits.max_held_bytes.saturating_sub(2 * reader.length());
         let mut opened = match kind.ok_or(Refused::Unknown)? {
             Kind::Png => Self::png(reader, limits),
             Kind::Jpeg => Self::jpeg(reader, limits),
