@@ -138,6 +138,7 @@ fn settings() -> &'static Settings {
                 max_pixels: settings::parsed("max_picture_pixels", usual.max_pixels),
                 max_model_side: settings::parsed("max_model_side", usual.max_model_side),
                 max_held_bytes: settings::parsed("max_held_picture_bytes", usual.max_held_bytes),
+                ..usual
             },
             // 25 MiB: more than a phone's camera makes, in any of its formats.
             max_upload_bytes: settings::parsed("max_upload_bytes", 25 << 20),

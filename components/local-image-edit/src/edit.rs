@@ -73,9 +73,9 @@ struct Room {
 impl Room {
     fn of(edit: &Edit<'_>, steps: &[Step], limits: &Limits) -> Room {
         let mask = edit.mask.as_ref().map_or(0, File::length);
-        // They are held where they came in, too.
-        let (file, most) = (2 * edit.image.length(), limits.max_held_bytes.saturating_sub(2 * mask));
-        let free = most.saturating_sub(file);
+        let most = limits.max_held_bytes.saturating_sub(mask);
+        // Where the file came in, what is left of it is held too while it is handed over.
+        let free = most.saturating_sub(edit.image.length() * 3 / 2);
         let copies = |step: &Step| match step.operation {
             Operation::Shape(shape) => shape.copies(),
             _ => false,
@@ -86,7 +86,7 @@ impl Room {
         let planes = u64::from(edit.mask.is_some()) * 2 + u64::from(steps.iter().any(|step| step.place != Place::All));
         let own = if after_turns.iter().any(copies) { free / 2 } else { free };
         let own = own.saturating_sub(if removes { inpaint::MOST_BYTES } else { 0 }) * 3 / (3 + planes);
-        let picture = Limits { max_held_bytes: file + own, ..*limits };
+        let picture = Limits { max_held_bytes: most, max_made_bytes: own, ..*limits };
         Room { picture, most_pixels: limits.max_pixels.min(free / 2 / 3) }
     }
 }

@@ -39,14 +39,16 @@ pub struct Limits {
     pub max_pixels: u64,
     /// The longer side of what is handed to a model. Those of the Stable Diffusion family are trained on 512 or 1024.
     pub max_model_side: u32,
-    /// What may be held of one picture: its file, which counts twice, since who handed it over may hold it too, and its pixels. It is less than the largest pictures are: JPEG and PNG
+    /// What may be held of one picture, its file and its pixels together. It is less than the largest pictures are: JPEG and PNG
     /// are made smaller while they are read, and what cannot be read that way is refused.
     pub max_held_bytes: u64,
+    /// What its pixels alone may take, where more is to be done with them.
+    pub max_made_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_pixels: 40_000_000, max_model_side: 1024, max_held_bytes: 66_000_000 }
+        Limits { max_pixels: 40_000_000, max_model_side: 1024, max_held_bytes: 60_000_000, max_made_bytes: u64::MAX }
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Opened<'a> {
     source: Source<'a>,
     /// What may be held of the picture beside its file.
     room: u64,
+    /// And of that, of its pixels.
+    made: u64,
 }
 
 enum Source<'a> {
@@ -56,14 +58,14 @@ impl<'a> Opened<'a> {
     }
 
     fn reading(kind: Option<Kind>, reader: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
-        let room = limits.max_held_bytes.saturating_sub(2 * reader.length());
+        let room = limits.max_held_bytes.saturating_sub(reader.length());
         let mut opened = match kind.ok_or(Refused::Unknown)? {
             Kind::Png => Self::png(reader, limits),
             Kind::Jpeg => Self::jpeg(reader, limits),
             Kind::WebP => Self::webp(reader, limits),
             kind => Self::other(kind, reader, limits),
         }?;
-        opened.room = room;
+        (opened.room, opened.made) = (room, room.min(limits.max_made_bytes));
         Ok(opened)
     }
 
@@ -81,7 +83,7 @@ impl<'a> Opened<'a> {
         let orientation = exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
         let animated = reader.info().animation_control.is_some();
         let source = Source::Png(Box::new(reader));
-        Ok(Opened { kind: Kind::Png, width, height, orientation, animated, source, room: 0 })
+        Ok(Opened { kind: Kind::Png, width, height, orientation, animated, source, room: 0, made: 0 })
     }
 
     fn jpeg(file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
@@ -92,7 +94,7 @@ impl<'a> Opened<'a> {
         let orientation = jpeg.exif.as_deref().and_then(Orientation::from_exif_chunk);
         let orientation = orientation.unwrap_or(Orientation::NoTransforms);
         let source = Source::Jpeg(Box::new(jpeg));
-        Ok(Opened { kind: Kind::Jpeg, width, height, orientation, animated: false, source, room: 0 })
+        Ok(Opened { kind: Kind::Jpeg, width, height, orientation, animated: false, source, room: 0, made: 0 })
     }
 
     fn webp(mut file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
@@ -104,7 +106,7 @@ impl<'a> Opened<'a> {
         let orientation = lossy.exif.as_deref().and_then(Orientation::from_exif_chunk);
         let orientation = orientation.unwrap_or(Orientation::NoTransforms);
         let source = Source::WebP(lossy, Box::new(file));
-        Ok(Opened { kind: Kind::WebP, width, height, orientation, animated: false, source, room: 0 })
+        Ok(Opened { kind: Kind::WebP, width, height, orientation, animated: false, source, room: 0, made: 0 })
     }
 
     fn other(kind: Kind, file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
@@ -120,7 +122,16 @@ impl<'a> Opened<'a> {
         decoder.set_limits(held).map_err(broken)?;
         // A rotation that cannot be read is none: the picture itself may still be good.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        Ok(Opened { kind, width, height, orientation, animated: false, source: Source::Other(decoder), room: 0 })
+        Ok(Opened {
+            kind,
+            width,
+            height,
+            orientation,
+            animated: false,
+            source: Source::Other(decoder),
+            room: 0,
+            made: 0,
+        })
     }
 
     /// Width and height as a person sees them.
@@ -156,9 +167,9 @@ impl<'a> Opened<'a> {
 
     /// Decodes, upright: RGB, or RGBA where some of it is transparent. A picture that there is no room for comes smaller, as
     /// large as there is room for.
-    pub(crate) fn within_room(self) -> Result<Pixels, Refused> {
+    pub(crate) fn within_room(mut self) -> Result<Pixels, Refused> {
         let own = (self.width, self.height);
-        let (channels, orientation, room) = (self.channels(), self.orientation, self.room);
+        let (channels, orientation, room, made) = (self.channels(), self.orientation, self.room, self.made);
         let colours = if channels % 2 == 1 { 3 } else { 4 };
         let bytes = |(width, height): (u32, u32)| u64::from(width) * u64::from(height) * colours as u64;
         let rgb = |row: &[u8], to: &mut Canvas| match channels {
@@ -166,16 +177,20 @@ impl<'a> Opened<'a> {
             _ => to.push(row),
         };
         if let Source::Jpeg(jpeg) = &self.source {
-            let fits = |eighths: &u32| jpeg.held_bytes(*eighths) + bytes(jpeg.size(*eighths)) <= room;
+            let fits = |eighths: &u32| {
+                let pixels = bytes(jpeg.size(*eighths));
+                pixels <= made && jpeg.held_bytes(*eighths) + pixels <= room
+            };
             let eighths = (1..=WHOLE).rev().find(fits).unwrap_or(1);
             let mut canvas = Canvas::new(jpeg.size(eighths), colours, orientation);
             self.rows(eighths, |row| rgb(row, &mut canvas))?;
             return Ok(canvas.finish());
         }
         if !self.comes_by_rows() {
+            self.room = made;
             return Ok(self.pixels()?.without_idle_alpha().into_rgb().turn(orientation));
         }
-        let room = room.saturating_sub(self.held_bytes(WHOLE));
+        let room = room.saturating_sub(self.held_bytes(WHOLE)).min(made);
         let scale = (room as f64 / bytes(own) as f64).min(1.0).sqrt();
         let size = [own.0, own.1].map(|side| ((f64::from(side) * scale) as u32).max(1));
         let mut canvas = Canvas::new(size.into(), colours, orientation);
