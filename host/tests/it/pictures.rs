@@ -37,21 +37,29 @@ const ASKED: [(&str, Photo, &str, &str); 5] = [
 async fn large_photos_take_little_memory() {
     let standin = Standin::start(Options::default()).expect("a stand-in");
     for (what, photo, model, prompt) in ASKED {
-        // Each in a process of its own: what one request left would hide what the next one takes.
-        let folder = Folder::new();
-        let (mut host, address) = start(&folder, &standin, "", "");
-        let small = Photo { width: 64, height: 48, ..photo };
-        ask(&address, &small.jpeg(), model, prompt).await;
-        std::fs::write(format!("/proc/{}/clear_refs", host.id()), "5").expect("the peak is forgotten");
-        let before = memory_mb(&host, "VmRSS:");
-        let file = photo.jpeg();
-        assert!((20_000_000..26_214_400).contains(&file.len()), "{what}: {} bytes", file.len());
-        ask(&address, &file, model, prompt).await;
-        let rise = memory_mb(&host, "VmHWM:").saturating_sub(before);
-        host.kill();
-        println!("{what}: {rise} MB");
-        assert!(rise <= MOST_MB, "{what}: {rise} MB");
+        // How a body happens to come in makes a difference of some ten: the middle of three.
+        let mut rises = [0; 3];
+        for rise in &mut rises {
+            *rise = rise_mb(&standin, photo, model, prompt).await;
+        }
+        rises.sort_unstable();
+        println!("{what}: {rises:?} MB");
+        assert!(rises[1] <= MOST_MB, "{what}: {rises:?} MB");
     }
+}
+
+/// Each in a process of its own: what one request left would hide what the next one takes.
+async fn rise_mb(standin: &Standin, photo: Photo, model: &str, prompt: &str) -> u64 {
+    let folder = Folder::new();
+    let (host, address) = start(&folder, standin, "", "");
+    let small = Photo { width: 64, height: 48, ..photo };
+    ask(&address, &small.jpeg(), model, prompt).await;
+    std::fs::write(format!("/proc/{}/clear_refs", host.id()), "5").expect("the peak is forgotten");
+    let before = memory_mb(&host, "VmRSS:");
+    let file = photo.jpeg();
+    assert!((20_000_000..26_214_400).contains(&file.len()), "{} bytes", file.len());
+    ask(&address, &file, model, prompt).await;
+    memory_mb(&host, "VmHWM:").saturating_sub(before)
 }
 
 async fn ask(address: &str, image: &[u8], model: &str, prompt: &str) {

@@ -48,7 +48,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_pixels: 40_000_000, max_model_side: 1024, max_held_bytes: 60_000_000, max_made_bytes: u64::MAX }
+        Limits { max_pixels: 40_000_000, max_model_side: 1024, max_held_bytes: 56_000_000, max_made_bytes: u64::MAX }
     }
 }
 
