@@ -80,7 +80,6 @@ pub(super) fn samples(block: &Block, across: &Basis, down: &Basis, to: &mut [u8]
 }
 
 // By lanes, as the compiler makes wide registers of; `map` on an array becomes a call.
-#[expect(clippy::needless_range_loop, reason = "lanes")]
 #[inline(always)]
 fn both<const WIDE: usize>(block: &Block, across: &Basis, down: &Basis, to: &mut [u8], stride: usize) {
     let (rows, columns) = (block.rows.min(down.side), block.columns.min(across.side));

@@ -495,9 +495,9 @@ impl Plane {
                 let low = &self.low[number * self.kept..(number + 1) * self.kept];
                 let last = 63 - (self.set[number] | 1).leading_zeros() as usize;
                 let mut block = Block::even();
-                for at in 0..=last {
-                    if let Some(&value) = low.get(usize::from(self.places[at])) {
-                        block.put(at, i32::from(value).wrapping_mul(i32::from(quantization[at])));
+                for (at, (place, step)) in self.places.iter().zip(quantization).enumerate().take(last + 1) {
+                    if let Some(&value) = low.get(usize::from(*place)) {
+                        block.put(at, i32::from(value).wrapping_mul(i32::from(step)));
                     }
                 }
                 block.reaches(last);
