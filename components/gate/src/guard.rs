@@ -83,9 +83,9 @@ pub(crate) struct Turned {
     pub key: Option<String>,
 }
 
-impl From<Refusal> for Turned {
+impl From<Refusal> for Box<Turned> {
     fn from(refusal: Refusal) -> Self {
-        Turned { refusal, standings: Vec::new(), key: None }
+        Box::new(Turned { refusal, standings: Vec::new(), key: None })
     }
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn admit(
     request: &Request,
     headers: &Fields,
     ticket: Option<&Ticket>,
-) -> Result<Guest, Turned> {
+) -> Result<Guest, Box<Turned>> {
     let now_ms = now_ms();
     let target = request.get_path_with_query().unwrap_or_default();
     let path = routes::path(&target);
@@ -155,14 +155,15 @@ pub(crate) fn admit(
     let standings = standings.map_err(|reached| {
         let limit = reached.standing.limit;
         let refusal = if count > limit { Refusal::larger(count, limit) } else { Refusal::reached(&reached) };
-        Turned { refusal, standings: vec![reached.standing], key: name.clone() }
+        Box::new(Turned { refusal, standings: vec![reached.standing], key: name.clone() })
     })?;
-    let key = key.map_err(|denied| Turned { key: name, ..Refusal::denied(denied).into() })?;
+    let key =
+        key.map_err(|denied| Box::new(Turned { refusal: Refusal::denied(denied), standings: Vec::new(), key: name }))?;
     Ok(Guest { key, counted, standings })
 }
 
 /// A request that was let in and counted before: whose it is must still be welcome.
-fn brought(rules: &Rules, caller: &str, capability: Option<&'static str>, now_ms: u64) -> Result<Guest, Turned> {
+fn brought(rules: &Rules, caller: &str, capability: Option<&'static str>, now_ms: u64) -> Result<Guest, Box<Turned>> {
     let verdict = with_stores(|stores| {
         let kept = stores.kept.as_ref();
         let closed = rules.always || kept.map_or(Ok(false), keys::are_made)?;

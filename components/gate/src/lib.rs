@@ -122,7 +122,8 @@ impl Guest for Gate {
             // What cannot be looked up is asked for again: who it is matters for what is public.
             Ok(true) | Err(_) => match guard::admit(rules, &request, &headers, ticket.as_ref()) {
                 Ok(guest) => Some(guest),
-                Err(guard::Turned { refusal, standings, key }) => {
+                Err(turned) => {
+                    let guard::Turned { refusal, standings, key } = *turned;
                     let target = request.get_path_with_query().unwrap_or_default();
                     // It counts among what was asked with this key, though nobody worked on it.
                     if *front {
