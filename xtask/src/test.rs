@@ -11,6 +11,8 @@ pub fn all() -> anyhow::Result<()> {
     // In release: wasmtime compiles components many times faster there, and is built once. Apart from the others, whose
     // dependencies ask for other features of what wasmtime is built on.
     run(cargo().args(["test", "--release", "-p", "hybrid-ai", "-p", "contract"]))?;
+    // What measures, by itself.
+    run(cargo().args(["test", "--release", "-p", "hybrid-ai", "--test", "it", "--", "--ignored"]))?;
     run(cargo().args(["test", "--release", "-p", "standin", "-p", "xtask"]))?;
     // The components' plain functions, natively.
     let mut guests = cargo();
