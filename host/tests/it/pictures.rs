@@ -1,4 +1,5 @@
-//! A picture of up to 25 MB and 40 megapixels does not raise the host's memory by more than 100 MB, whatever is done with it.
+//! A picture of up to 25 MB and 40 megapixels needs no more than 100 MB of the host's memory, whatever is done with it. Single
+//! runs take up to some 20 MB more, as its body happens to come in.
 
 use std::time::Duration;
 
