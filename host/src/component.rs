@@ -7,6 +7,7 @@ use wasmtime::Engine;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{Component, ComponentExportIndex};
 
+use crate::records::Shape;
 use crate::stats::Stats;
 
 /// One version of one component. Lives as long as the newest snapshot that holds it.
@@ -44,6 +45,14 @@ impl Function {
         self.is_async == other.is_async
             && self.ty.params().map(|(_, ty)| ty).eq(other.ty.params().map(|(_, ty)| ty))
             && self.ty.results().eq(other.ty.results())
+    }
+
+    /// Whether it takes these three, and gives this one.
+    pub fn has<A: Shape, B: Shape, C: Shape, R: Shape>(&self) -> bool {
+        let takes = self.ty.params().map(|(_, ty)| ty).collect::<Vec<_>>();
+        let gives = self.ty.results().collect::<Vec<_>>();
+        matches!(takes.as_slice(), [a, b, c] if A::is(a) && B::is(b) && C::is(c))
+            && matches!(gives.as_slice(), [result] if R::is(result))
     }
 
     /// Whether a call can be carried from one store into another: its parameters are plain, and what it gives holds one

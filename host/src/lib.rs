@@ -59,6 +59,7 @@ mod models;
 mod oci;
 mod outbound;
 mod parked;
+mod records;
 mod redis_link;
 mod request;
 mod shape;

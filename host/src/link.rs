@@ -110,18 +110,13 @@ impl<'a> Wiring<'a> {
 
     /// Links one member. Refuses what nobody provides and what does not fit its provider's functions.
     pub fn link(&self, base: &Base, index: usize, config: &Config) -> Result<Member> {
-        // What is called like an interface whose types are known here may still be another one.
-        self.linked(base, index, config, true).or_else(|_| self.linked(base, index, config, false))
-    }
-
-    fn linked(&self, base: &Base, index: usize, config: &Config, typed: bool) -> Result<Member> {
         let loaded = &self.members[index];
         let mut linker = base.linker.clone();
         let mut keeps = false;
         for import in &loaded.imports {
             let is_link = loaded.exports.iter().any(|export| compatible(&export.name) == compatible(&import.name));
             match self.provider(index, &import.name) {
-                Some(provider) => self.bridge(&mut linker, import, (index, provider), config, typed)?,
+                Some(provider) => self.bridge(&mut linker, import, (index, provider), config)?,
                 None if compatible(&import.name) == compatible(HTTP_CLIENT) => {
                     let grant = config.grants.get(&loaded.name).filter(|g| !matches!(g.outbound, Outbound::Nowhere));
                     let Some(grant) = grant else {
@@ -172,7 +167,6 @@ impl<'a> Wiring<'a> {
         import: &Interface,
         (importer, provider): (usize, usize),
         config: &Config,
-        typed: bool,
     ) -> Result<()> {
         let grant_of = |member: usize| config.grants.get(&self.members[member].name);
         let is_apart = grant_of(provider).is_some_and(|grant| grant.apart);
@@ -187,7 +181,7 @@ impl<'a> Wiring<'a> {
                 apart::define(&mut instance, &function.name, target)?;
             } else if is_handler {
                 typed::define_handler(&mut instance, &function.name, target, withholds.cloned())?;
-            } else if !typed || !typed::define(&mut instance, &import.name, &function.name, target)? {
+            } else if !typed::define(&mut instance, function, target)? {
                 define(&mut instance, &function.name, target)?;
             }
         }

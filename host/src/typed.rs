@@ -1,8 +1,8 @@
 //! Calls whose types are known here, carried from one component to the next as Rust values.
 //!
-//! A call of any other interface is a list of `Val`s, where every record allocates the names of its fields: some two
-//! hundred allocations for a chat's question and answer. Every chat goes through two such calls, so these few functions
-//! have types. It is a shortcut and nothing else: a component whose interface is another one is linked by `Val`s.
+//! Any other call is a list of `Val`s, where every record allocates the names of its fields: some two hundred allocations for a
+//! chat's question and answer, which go through two such calls. It is a shortcut and nothing else: what has other types is
+//! linked by `Val`s.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,38 +14,18 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::{Request, Response};
 use wasmtime_wasi_http::{FieldMap, WasiHttpView as _};
 
-use crate::link::{Target, compatible, live, within};
+use crate::component::Function;
+use crate::link::{Target, live, within};
+use crate::records::{Budget, Completed, Control, Conversation, Error, Shape, Tokens};
 use crate::store::State;
-use wit::exports::hybrid::inference::inference as models;
-use wit::exports::hybrid::llm::llm;
-use wit::hybrid::types::types::{Budget, Control, Conversation, Error};
-
-mod wit {
-    wasmtime::component::bindgen!({
-        path: "../wit",
-        inline: "package hybrid:host; world carried { export hybrid:llm/llm@0.1.0; export hybrid:inference/inference@0.1.0; }",
-    });
-}
-
-type Asked = (Conversation, Option<String>, Control);
-type Passed = (String, Conversation, Budget);
 
 /// Defines a function as a call of the target's, where its types are known.
-pub fn define(instance: &mut LinkerInstance<'_, State>, interface: &str, name: &str, target: Target) -> Result<bool> {
-    match (compatible(interface).as_str(), name) {
-        ("hybrid:llm/llm@0.1", "complete") => carry::<Asked, (Result<llm::Answer, Error>,)>(instance, name, target)?,
-        ("hybrid:llm/llm@0.1", "complete-stream") => {
-            carry::<Asked, (Result<llm::AnswerTokens, Error>,)>(instance, name, target)?;
-        }
-        ("hybrid:inference/inference@0.1", "chat") => {
-            carry::<Passed, (Result<models::ChatAnswer, Error>,)>(instance, name, target)?;
-        }
-        ("hybrid:inference/inference@0.1", "chat-stream") => {
-            carry::<Passed, (Result<models::ChatTokens, Error>,)>(instance, name, target)?;
-        }
-        _ => return Ok(false),
-    }
-    Ok(true)
+pub fn define(instance: &mut LinkerInstance<'_, State>, function: &Function, target: Target) -> Result<bool> {
+    type Answer<T> = std::result::Result<T, Error>;
+    Ok(carry::<Conversation, Option<String>, Control, Answer<Completed>>(instance, function, target)?
+        || carry::<Conversation, Option<String>, Control, Answer<Tokens>>(instance, function, target)?
+        || carry::<String, Conversation, Budget, Answer<Completed>>(instance, function, target)?
+        || carry::<String, Conversation, Budget, Answer<Tokens>>(instance, function, target)?)
 }
 
 /// Defines `wasi:http/handler` as the target's. Some headers are taken off the requests on their way.
@@ -80,15 +60,20 @@ fn take_off(state: &mut State, request: &Resource<Request>, names: &[HeaderName]
     Ok(())
 }
 
-fn carry<Params, Results>(instance: &mut LinkerInstance<'_, State>, name: &str, target: Target) -> Result<()>
+fn carry<A, B, C, R>(instance: &mut LinkerInstance<'_, State>, function: &Function, target: Target) -> Result<bool>
 where
-    Params: ComponentNamedList + Lift + Lower + Send + Sync + 'static,
-    Results: ComponentNamedList + Lift + Lower + Send + Sync + 'static,
+    A: Shape + Lift + Lower + Send + Sync + 'static,
+    B: Shape + Lift + Lower + Send + Sync + 'static,
+    C: Shape + Lift + Lower + Send + Sync + 'static,
+    R: Shape + Lift + Lower + Send + Sync + 'static,
 {
-    instance.func_wrap_concurrent(name, move |accessor: &Accessor<State>, params: Params| {
-        Box::pin(call::<_, Results>(accessor, target, params))
+    if !function.has::<A, B, C, R>() {
+        return Ok(false);
+    }
+    instance.func_wrap_concurrent(&function.name, move |accessor: &Accessor<State>, params: (A, B, C)| {
+        Box::pin(call::<_, (R,)>(accessor, target, params))
     })?;
-    Ok(())
+    Ok(true)
 }
 
 async fn call<Params, Results>(accessor: &Accessor<State>, target: Target, params: Params) -> wasmtime::Result<Results>
