@@ -113,6 +113,7 @@ async fn webhooks_lead_nowhere_inside() {
             platform.house.post_with("/embedding", &[LATER, ("x-webhook-url", wrong)], body.to_string()).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
         assert_uniform(&refused, "validation_error");
+        assert!(refused.json()["details"]["x-webhook-url"].is_string(), "{}", refused.text());
     }
     // A name is looked at when it is resolved.
     let named = url.replace("127.0.0.1", "localhost");
