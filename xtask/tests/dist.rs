@@ -34,9 +34,9 @@ impl Tour<'_> {
         self.taken(path, get(self.alone, path))
     }
 
-    fn post(&mut self, path: &'static str, body: Value) -> Vec<u8> {
+    fn post(&mut self, path: &'static str, body: &Value) -> Vec<u8> {
         self.asked.push(path);
-        self.taken(path, post(self.alone, path, &body))
+        self.taken(path, post(self.alone, path, body))
     }
 
     /// A form of files, each with its name and type.
@@ -67,27 +67,27 @@ fn answers_everything(alone: &Alone) {
     for path in ["/healthz", "/models", "/docs", "/v1/models"] {
         tour.get(path);
     }
-    let picture = tour.post("/image", json!({ "prompt": "a lake", "width": 64, "height": 64 }));
+    let picture = tour.post("/image", &json!({ "prompt": "a lake", "width": 64, "height": 64 }));
     assert!(picture.starts_with(b"\x89PNG"));
-    let edited = tour.post("/edit-image", json!({ "prompt": "make it grey", "image": base64(&picture) }));
+    let edited = tour.post("/edit-image", &json!({ "prompt": "make it grey", "image": base64(&picture) }));
     assert!(edited.starts_with(b"\x89PNG"));
-    let speech = tour.post("/tts", json!({ "text": "Hello" }));
+    let speech = tour.post("/tts", &json!({ "text": "Hello" }));
     assert!(speech.starts_with(b"RIFF"));
     tour.form("/stt", &[("audio", "audio/wav", &speech)]);
     let messages = json!({ "messages": [{ "role": "user", "content": "Hello" }], "model": "local/extractive" });
-    tour.post("/llm", messages.clone());
-    let vector = of(&tour.post("/embedding", json!({ "text": "Hello" })));
+    tour.post("/llm", &messages);
+    let vector = of(&tour.post("/embedding", &json!({ "text": "Hello" })));
     assert_eq!(vector["embedding"].as_array().map(Vec::len), Some(384), "the model's weights are inside");
-    tour.post("/v1/chat/completions", messages);
-    tour.post("/v1/completions", json!({ "prompt": "Hello", "model": "local/extractive" }));
+    tour.post("/v1/chat/completions", &messages);
+    tour.post("/v1/completions", &json!({ "prompt": "Hello", "model": "local/extractive" }));
     let model = "sentence-transformers/all-MiniLM-L6-v2";
-    let vectors = of(&tour.post("/v1/embeddings", json!({ "input": ["Hello"], "model": model })));
+    let vectors = of(&tour.post("/v1/embeddings", &json!({ "input": ["Hello"], "model": model })));
     assert_eq!(vectors["data"][0]["embedding"].as_array().map(Vec::len), Some(384), "{vectors}");
-    tour.post("/v1/images/generations", json!({ "prompt": "a lake", "size": "64x64" }));
+    tour.post("/v1/images/generations", &json!({ "prompt": "a lake", "size": "64x64" }));
     tour.form("/v1/images/edits", &[("image", "image/png", &picture), ("prompt", "text/plain", b"make it grey")]);
-    tour.post("/v1/audio/speech", json!({ "input": "Hello", "model": "local/klatt-en", "voice": "alloy" }));
+    tour.post("/v1/audio/speech", &json!({ "input": "Hello", "model": "local/klatt-en", "voice": "alloy" }));
     tour.form("/v1/audio/transcriptions", &[("file", "audio/wav", &speech), ("model", "text/plain", b"whisper-1")]);
-    let batch = of(&tour.post("/batch", json!({ "path": "/embedding", "items": [{ "text": "Hello" }] })));
+    let batch = of(&tour.post("/batch", &json!({ "path": "/embedding", "items": [{ "text": "Hello" }] })));
     assert_eq!(batch["succeeded"], 1, "{batch}");
     // Nothing else is told of that has a place of its own.
     let document = of(&tour.get("/openapi.json"));
