@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use xtask::bench::dist::{Alone, Reply};
 use xtask::{dist, tree};
 
-/// Made of what is built, once for all tests here.
+/// Made of what is built, once for all tests here, beside the one that somebody may have made to give away.
 fn file() -> &'static std::path::Path {
     static FILE: OnceLock<std::path::PathBuf> = OnceLock::new();
-    FILE.get_or_init(|| dist::pack().expect("it is packed"))
+    FILE.get_or_init(|| dist::make(&tree::target().join("test-dist")).expect("it is packed"))
 }
 
 fn post(alone: &Alone, path: &str, body: &Value) -> Reply {
@@ -198,6 +198,16 @@ fn what_was_swapped_in_serves_after_the_next_start_too() {
     drop(alone);
     std::fs::remove_dir_all(&data).expect("it was there");
     std::fs::remove_dir_all(&folder).expect("it was there");
+}
+
+#[test]
+fn what_lies_beside_it_is_about_it() {
+    let folder = file().parent().expect("a folder");
+    let mut checking = Command::new("sha256sum");
+    let checked = checking.args(["--check", "hybrid-ai.sha256"]).current_dir(folder).output().expect("sha256sum");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let list = std::fs::read_to_string(folder.join("hybrid-ai.cdx.json")).expect("the list");
+    assert!(list.contains(&dist::sha256(file()).expect("a hash")));
 }
 
 #[test]
