@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::Sleep;
 
 /// Beyond the wait that everybody has, a body must come at this rate. The slowest mobile line is ten times as fast.
@@ -112,9 +111,8 @@ impl<B: Body<Data = Bytes>, A: AsRef<Arrival>> Body for Arriving<B, A> {
     }
 }
 
-/// A connection that ends when the client has taken nothing of what is there for it for too long.
-pub struct Draining<I> {
-    io: I,
+/// How a client takes what is there for it. One that has taken nothing of it for too long is served no more.
+pub struct Drain {
     wait: Duration,
     /// Runs while what is there cannot go out, which it nearly always can.
     held: Option<(What, Pin<Box<Sleep>>)>,
@@ -122,21 +120,17 @@ pub struct Draining<I> {
 
 /// What the client holds up: TLS takes bytes in that it cannot send yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+pub enum What {
     Write,
     Flush,
 }
 
-impl<I> Draining<I> {
-    pub fn new(io: I, wait: Duration) -> Self {
-        Self { io, wait, held: None }
+impl Drain {
+    pub fn new(wait: Duration) -> Self {
+        Self { wait, held: None }
     }
 
-    pub fn into_inner(self) -> I {
-        self.io
-    }
-
-    fn watched<T>(&mut self, cx: &mut Context<'_>, what: What, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    pub fn watched<T>(&mut self, cx: &mut Context<'_>, what: What, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if done.is_ready() {
             // Bytes that went out are proof of a client; that there is nothing to flush is none.
             if what == What::Write || self.held.as_ref().is_some_and(|(held, _)| *held == What::Flush) {
@@ -148,42 +142,6 @@ impl<I> Draining<I> {
         let (_, timer) = self.held.get_or_insert_with(|| (what, Box::pin(tokio::time::sleep(wait))));
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing any more")))
-    }
-}
-
-impl<I: Read + Unpin> Read for Draining<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
-    }
-}
-
-impl<I: Write + Unpin> Write for Draining<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.watched(cx, What::Write, written)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.watched(cx, What::Flush, flushed)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.io).poll_shutdown(cx);
-        self.watched(cx, What::Flush, shut)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
-        self.watched(cx, What::Write, written)
     }
 }
 

@@ -55,7 +55,7 @@ pub struct Batch {
 
 pub fn parse(body: &Bytes, limits: &Limits) -> Result<Batch, Refusal> {
     let wrong = "a batch is JSON with a `path` and a list of `items`, each the body of one request";
-    let text: Text<'_> = serde_json::from_slice(body).map_err(|_| Refusal::Wrong(wrong))?;
+    let text: Text<'_> = serde_json::from_slice(body).map_err(|_| Refusal::Unreadable(wrong))?;
     let plain = |path: &str| {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte);
         let first = path.strip_prefix('/').and_then(|rest| rest.bytes().next());
@@ -63,13 +63,13 @@ pub fn parse(body: &Bytes, limits: &Limits) -> Result<Batch, Refusal> {
     };
     let path = text.path.parse::<Uri>().ok().filter(|_| plain(&text.path));
     let Some(path) = path.filter(|path| !jobs::covers(path.path()) && path.path() != PATH) else {
-        return Err(Refusal::Wrong("`path` must be that of a capability, as a request of its own has it"));
+        return Err(Refusal::Wrong("path", "must be that of a capability, as a request of its own has it"));
     };
     if !(1..=limits.items).contains(&text.items.len()) {
         return Err(Refusal::Items { most: limits.items });
     }
     if !text.items.iter().all(|item| item.get().starts_with('{')) {
-        return Err(Refusal::Wrong("each of `items` must be an object: the body of one request"));
+        return Err(Refusal::Wrong("items", "must each be an object: the body of one request"));
     }
     let items = text.items.iter().map(|item| body.slice_ref(item.get().as_bytes())).collect();
     Ok(Batch { path, items })

@@ -5,7 +5,7 @@
 //! Whether a request needs any of it is seen at its head ([`Beside::concerns`]); all others pass untouched.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -113,26 +113,27 @@ impl Visit {
 }
 
 /// What a head asks for beside an answer.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Wanted {
     later: bool,
     key: Option<HeaderValue>,
-    kept: bool,
+    /// How old an answer may be that was kept.
+    kept: Option<Duration>,
     many: bool,
 }
 
 impl Wanted {
-    fn of(config: &Config, visit: &Visit) -> Self {
+    fn of(config: &Config, visit: &Visit) -> Result<Self, Refusal> {
         let later = visit.headers.get_all(PREFER).iter().any(|value| {
             let preferences = value.to_str().unwrap_or_default().split(',');
             preferences.map(|it| it.split(';').next().unwrap_or_default().trim()).any(|it| it == "respond-async")
         });
-        Self {
+        Ok(Self {
             later,
             key: visit.headers.get(again::KEY).cloned(),
-            kept: config.cache.wanted(&visit.headers),
+            kept: config.cache.wanted(&visit.headers)?,
             many: visit.path.path() == batch::PATH,
-        }
+        })
     }
 }
 
@@ -155,11 +156,8 @@ impl Beside {
         *request.method() == Method::POST
             && (headers.contains_key(PREFER)
                 || headers.contains_key(again::KEY)
-                || match config.cache.used {
-                    Use::Never => false,
-                    Use::Asked => headers.contains_key(cache::CACHE),
-                    Use::Always => true,
-                })
+                || cache::concerns(headers)
+                || config.cache.used == Use::Always)
     }
 
     pub async fn answer(
@@ -201,11 +199,11 @@ impl Beside {
     }
 
     async fn work(&self, visit: &Visit, body: Drained) -> Result<Done, Refused> {
-        let wanted = Wanted::of(&visit.generation.config, visit);
-        if wanted.many && visit.method != Method::POST {
+        if visit.path.path() == batch::PATH && visit.method != Method::POST {
             return Err(Refusal::Method { allow: "POST, OPTIONS" }.into());
         }
-        if wanted == (Wanted { later: false, key: None, kept: false, many: false }) {
+        let wanted = Wanted::of(&visit.generation.config, visit)?;
+        if wanted == Wanted::default() {
             let mut request = Request::new(body);
             *request.method_mut() = visit.method.clone();
             *request.uri_mut() = visit.path.clone();
@@ -253,10 +251,12 @@ impl Beside {
         if wanted.later {
             return self.jobs.accept(visit, admitted, key, held, items).await;
         }
-        if wanted.many || key.is_some() {
-            return self.once(visit, admitted, key, held, wanted.many).await;
+        match wanted.kept {
+            Some(most) if !wanted.many && key.is_none() => {
+                self.cache.answer(visit, admitted, held, most, &self.budget).await
+            }
+            _ => self.once(visit, admitted, key, held, wanted.many).await,
         }
-        self.cache.answer(visit, admitted, held, &self.budget).await
     }
 
     /// Work whose answer may be kept under a key.

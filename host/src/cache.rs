@@ -21,7 +21,7 @@ use crate::metrics::{Collect, Counters, Page};
 use crate::request::Whose;
 use crate::shelf::{Name, Shelf, fingerprint, name};
 
-pub const CACHE: HeaderName = HeaderName::from_static("x-cache");
+const CACHE: HeaderName = HeaderName::from_static("x-cache");
 const TTL: HeaderName = HeaderName::from_static("x-cache-ttl");
 
 /// Which requests look for a kept answer.
@@ -74,20 +74,34 @@ impl Limits {
         Ok(())
     }
 
-    /// Whether a request with these headers looks for a kept answer.
-    pub fn wanted(&self, headers: &HeaderMap) -> bool {
-        let says = |word: &str| {
-            headers.get(CACHE).is_some_and(|value| value.to_str().is_ok_and(|it| it.trim().eq_ignore_ascii_case(word)))
+    /// How old an answer may be that a request with these headers looks for; None where it looks for none.
+    pub fn wanted(&self, headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
+        let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
+        let says = match text(CACHE) {
+            None => None,
+            Some(word) if word.eq_ignore_ascii_case("use") => Some(true),
+            Some(word) if word.eq_ignore_ascii_case("no-store") => Some(false),
+            Some(_) => return Err(Refusal::Wrong("x-cache", "must be `use` or `no-store`")),
+        };
+        let younger = match text(TTL).map(str::parse::<u64>) {
+            None => u64::MAX,
+            Some(Ok(seconds)) => seconds,
+            Some(Err(_)) => return Err(Refusal::Wrong("x-cache-ttl", "must be a whole number of seconds")),
         };
         let length = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
         let small = length.is_some_and(|length| length <= self.request_bytes);
-        small
-            && match self.used {
-                Use::Never => false,
-                Use::Asked => says("use"),
-                Use::Always => !says("no-store"),
-            }
+        let wanted = match self.used {
+            Use::Never => false,
+            Use::Asked => says == Some(true),
+            Use::Always => says != Some(false),
+        };
+        Ok((small && wanted).then(|| Duration::from_secs(younger.min(self.ttl_s))))
     }
+}
+
+/// Whether a request says something of kept answers, right or wrong.
+pub fn concerns(headers: &HeaderMap) -> bool {
+    headers.contains_key(CACHE) || headers.contains_key(TTL)
 }
 
 /// Lives as long as the server.
@@ -163,14 +177,13 @@ impl Cache {
         visit: &Visit,
         admitted: Admitted,
         held: Held,
+        most: Duration,
         budget: &Budget,
     ) -> Result<Done, Refused> {
         let limits = visit.generation.config.cache.clone();
         let mut brought = visit.brought(held.bytes);
         let name = key(&admitted, &brought, visit.generation.number, limits.shared);
         brought.headers.insert(inside::REPEATABLE, HeaderValue::from_static("ask"));
-        let asked = visit.headers.get(TTL).and_then(|ttl| ttl.to_str().ok()?.trim().parse().ok());
-        let most = Duration::from_secs(asked.unwrap_or(u64::MAX).min(limits.ttl_s));
         let caller = Arc::clone(&admitted.caller);
         let dressed = |outcome: &'static str, mut answer: http::Response<crate::request::Answer>| {
             self.answers.add(&[outcome], 1);

@@ -12,7 +12,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
 use crate::answers::{self, Answers};
-use crate::arrival::Draining;
 use crate::config::Limits;
 use crate::forwarded::Peer;
 use crate::http2;
@@ -144,7 +143,7 @@ async fn some_requests<I: Line>(
         .half_close(false);
     let answers = Arc::new(Answers::default());
     let is_back = Arc::new(AtomicBool::new(false));
-    let lent = Lent::new(Draining::new(TokioIo::new(line), Duration::from_millis(limits.write_ms)), before, &is_back);
+    let lent = Lent::new(TokioIo::new(line), Duration::from_millis(limits.write_ms), before, &is_back);
     let mut connection = http.serve_connection(lent, answers::service(desk, peer, Arc::clone(&answers)));
     let mut told = std::pin::pin!(stop.told());
     let (mut is_told, mut ended_before) = (false, 0);
@@ -171,7 +170,7 @@ async fn some_requests<I: Line>(
                 match futures::poll!(&mut connection) {
                     Poll::Ready(Ok(())) => {
                         let parts = connection.into_parts();
-                        return Ok(Left::Quiet { line: parts.io.io.into_inner().into_inner(), before: parts.read_buf });
+                        return Ok(Left::Quiet { line: parts.io.into_inner().into_inner(), before: parts.read_buf });
                     }
                     Poll::Ready(Err(error)) => return Err(error.into()),
                     Poll::Pending => {

@@ -45,7 +45,10 @@ pub enum Refusal {
     #[error("`Idempotency-Key` was used for another request: use a new one")]
     OtherRequest,
     #[error("{0}")]
-    Wrong(&'static str),
+    Unreadable(&'static str),
+    /// A header or a field that breaks a rule, and the rule.
+    #[error("`{0}` {1}")]
+    Wrong(&'static str, &'static str),
     #[error("`items` must hold between 1 and {most} requests")]
     Items { most: usize },
     /// What a job that ended without an answer came to.
@@ -78,7 +81,9 @@ impl Refusal {
             Refusal::NotEnded => StatusCode::CONFLICT,
             Refusal::TooManyJobs => StatusCode::TOO_MANY_REQUESTS,
             Refusal::JobsOff => StatusCode::NOT_IMPLEMENTED,
-            Refusal::OtherRequest | Refusal::Wrong(_) | Refusal::Items { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refusal::OtherRequest | Refusal::Unreadable(_) | Refusal::Wrong(..) | Refusal::Items { .. } => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Refusal::AnswerTooLarge => StatusCode::INSUFFICIENT_STORAGE,
             Refusal::BrokenOff => StatusCode::BAD_GATEWAY,
             Refusal::Broken => StatusCode::INTERNAL_SERVER_ERROR,
@@ -101,7 +106,7 @@ impl Refusal {
             Refusal::NoJobs => "service_unavailable",
             Refusal::JobsOff => "not_implemented",
             Refusal::OtherRequest => "idempotency_mismatch",
-            Refusal::Wrong(_) | Refusal::Items { .. } => "validation_error",
+            Refusal::Unreadable(_) | Refusal::Wrong(..) | Refusal::Items { .. } => "validation_error",
             Refusal::Interrupted => "interrupted",
             Refusal::Expired => "expired",
             Refusal::AnswerTooLarge => "answer_too_large",
@@ -110,11 +115,24 @@ impl Refusal {
         }
     }
 
+    /// What in the request breaks a rule, and the rule in words that go on after its name.
+    fn detail(&self) -> Option<(&'static str, String)> {
+        let field = match self {
+            Refusal::Wrong(field, _) => field,
+            Refusal::Items { .. } => "items",
+            _ => return None,
+        };
+        let message = self.to_string();
+        let rule = message.strip_prefix(&format!("`{field}` ")).unwrap_or(&message).to_owned();
+        Some((field, rule))
+    }
+
     /// The uniform body.
     pub fn body(&self) -> String {
         let (code, timestamp) = (self.code(), crate::telemetry::timestamp());
-        // No text here needs escaping: all of them are above.
-        format!(r#"{{"error":"{code}","message":"{self}","details":{{}},"timestamp":"{timestamp}"}}"#)
+        // No text here needs escaping: all of them are above, or where they are made.
+        let details = self.detail().map_or_else(String::new, |(field, rule)| format!(r#""{field}":"{rule}""#));
+        format!(r#"{{"error":"{code}","message":"{self}","details":{{{details}}},"timestamp":"{timestamp}"}}"#)
     }
 
     /// The uniform answer, with the request's id where one is known.
@@ -157,7 +175,8 @@ impl Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Form {
-    /// For what a client can mend (4xx). `{code}` and `{message}` stand for what these say.
+    /// For what a client can mend (4xx). `{code}` and `{message}` stand for what these say, `{param}` for the name of what
+    /// is wrong as JSON, or null.
     pub client: String,
     /// For what it cannot (5xx).
     pub server: String,
@@ -176,7 +195,9 @@ impl Form {
     pub fn body(&self, refusal: &Refusal) -> Full<Bytes> {
         let form = if refusal.status().is_client_error() { &self.client } else { &self.server };
         // No text here needs escaping.
-        Full::new(form.replace("{code}", refusal.code()).replace("{message}", &refusal.to_string()).into())
+        let param = refusal.detail().map_or_else(|| "null".to_owned(), |(field, _)| format!("\"{field}\""));
+        let told = form.replace("{code}", refusal.code()).replace("{message}", &refusal.to_string());
+        Full::new(told.replace("{param}", &param).into())
     }
 }
 
@@ -197,5 +218,21 @@ mod tests {
         let message = "the request body must be at most 7 bytes";
         assert_eq!(told(Refusal::TooLarge { limit: 7 }).await, format!("4:payload_too_large:{message}"));
         assert_eq!(told(Refusal::Broken).await, "5:internal_error");
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_named() {
+        let details = |refusal: Refusal| {
+            let body: serde_json::Value = serde_json::from_str(&refusal.body()).expect("JSON");
+            body["details"].clone()
+        };
+        assert_eq!(details(Refusal::Wrong("x-a", "must be a word")), serde_json::json!({ "x-a": "must be a word" }));
+        let items = details(Refusal::Items { most: 7 });
+        assert_eq!(items, serde_json::json!({ "items": "must hold between 1 and 7 requests" }));
+        assert_eq!(details(Refusal::Busy), serde_json::json!({}));
+        let form = Form { client: "{param} {message}".into(), server: "{param}".into(), invalid: None };
+        let told = async |refusal: Refusal| form.body(&refusal).collect().await.expect("it is there").to_bytes();
+        assert_eq!(told(Refusal::Wrong("x-a", "must be a word")).await, "\"x-a\" `x-a` must be a word");
+        assert_eq!(told(Refusal::Busy).await, "null");
     }
 }

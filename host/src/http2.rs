@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hyper::rt::{Executor, Read, Write};
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioTimer;
 
 use crate::answers::{self, Answers};
-use crate::arrival::Draining;
 use crate::config::Limits;
 use crate::connection::MAX_HEAD_BYTES;
 use crate::forwarded::Peer;
+use crate::parked::Lent;
 use crate::request::Desk;
 use crate::server::Stop;
 use crate::tasks::Tasks;
@@ -49,7 +50,8 @@ pub async fn serve<I: Read + Write + Unpin + Send + 'static>(
         .keep_alive_interval(idle)
         .keep_alive_timeout(idle);
     let service = answers::service(desk, peer, Arc::clone(&answers));
-    let mut connection = std::pin::pin!(http.serve_connection(Draining::new(stream, stall), service));
+    let lent = Lent::new(stream, stall, Bytes::new(), &Arc::default());
+    let mut connection = std::pin::pin!(http.serve_connection(lent, service));
     let mut told = std::pin::pin!(stop.told());
     let (mut is_told, mut quiet_since, mut goodbye) = (false, Instant::now(), None::<Instant>);
     let mut ended_before = 0;

@@ -6,11 +6,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+use crate::arrival::{Drain, What};
 
 /// Whatever a client is connected by.
 pub trait Line: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static {
@@ -29,18 +32,24 @@ impl Line for TlsStream<TcpStream> {
     }
 }
 
-/// What hyper is given to read and write: it can be taken back from it.
+/// What hyper is given to read and write: it can be taken back from it, and it ends where the client takes nothing.
 pub struct Lent<I> {
-    pub io: I,
+    io: I,
     /// What was read by hyper before, and not looked at.
     before: Bytes,
     /// Whether an end is the end of the connection, too.
     is_back: Arc<AtomicBool>,
+    drain: Drain,
 }
 
 impl<I> Lent<I> {
-    pub fn new(io: I, before: Bytes, is_back: &Arc<AtomicBool>) -> Self {
-        Self { io, before, is_back: Arc::clone(is_back) }
+    /// With how long a client may take nothing of what is there for it.
+    pub fn new(io: I, wait: Duration, before: Bytes, is_back: &Arc<AtomicBool>) -> Self {
+        Self { io, before, is_back: Arc::clone(is_back), drain: Drain::new(wait) }
+    }
+
+    pub fn into_inner(self) -> I {
+        self.io
     }
 }
 
@@ -62,18 +71,21 @@ impl<I: Read + Unpin> Read for Lent<I> {
 
 impl<I: Write + Unpin> Write for Lent<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.drain.watched(cx, What::Write, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.drain.watched(cx, What::Flush, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_back.load(Ordering::Relaxed) {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.drain.watched(cx, What::Flush, shut)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -85,6 +97,7 @@ impl<I: Write + Unpin> Write for Lent<I> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.drain.watched(cx, What::Write, written)
     }
 }

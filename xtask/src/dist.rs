@@ -14,33 +14,41 @@ use crate::{components, sbom, tree};
 pub fn build() -> anyhow::Result<()> {
     run(cargo().args(["build", "--release", "-p", "hybrid-ai"]))?;
     components::build(&[])?;
-    let file = pack()?;
+    let file = make(&folder())?;
     let size = fs::metadata(&file)?.len() / 1_000_000;
-    let digest = sha256(&file)?;
-    // As `sha256sum --check` reads it.
-    fs::write(beside("hybrid-ai.sha256"), format!("{digest}  hybrid-ai\n"))?;
-    fs::write(beside("hybrid-ai.cdx.json"), sbom::written(&digest)?)?;
-    eprintln!("{}: {size} MB, SHA-256 {digest}", file.strip_prefix(tree::root())?.display());
+    eprintln!("{}: {size} MB, SHA-256 {}", file.strip_prefix(tree::root())?.display(), sha256(&file)?);
     Ok(())
 }
 
 pub fn file() -> PathBuf {
-    beside("hybrid-ai")
+    folder().join(NAME)
 }
 
-fn beside(name: &str) -> PathBuf {
-    tree::target().join("dist").join(name)
+const NAME: &str = "hybrid-ai";
+
+fn folder() -> PathBuf {
+    tree::target().join("dist")
 }
 
-/// Makes the file of what is built.
-pub fn pack() -> anyhow::Result<PathBuf> {
+/// Makes the file of what is built, and what lies beside it, in a folder.
+pub fn make(folder: &Path) -> anyhow::Result<PathBuf> {
+    let file = pack(folder)?;
+    let digest = sha256(&file)?;
+    // As `sha256sum --check` reads it.
+    fs::write(folder.join("hybrid-ai.sha256"), format!("{digest}  {NAME}\n"))?;
+    fs::write(folder.join("hybrid-ai.cdx.json"), sbom::written(&digest)?)?;
+    Ok(file)
+}
+
+fn pack(place: &Path) -> anyhow::Result<PathBuf> {
     let host = tree::target().join("release/hybrid-ai");
     ensure!(host.is_file(), "there is no {}: `cargo build --release`", host.display());
-    fs::create_dir_all(beside(""))?;
-    let (bare, part) = (beside(".bare"), beside(".part"));
+    fs::create_dir_all(place)?;
+    let (bare, part, file) = (place.join(".bare"), place.join(".part"), place.join(NAME));
     without_symbols(&host, &bare)?;
     let mut packing = Command::new(&host);
-    packing.arg("pack").args([&bare, &part]).arg(tree::target().join("components")).arg(beside("compiled"));
+    // Code that was compiled before is used again, whatever it is packed for.
+    packing.arg("pack").args([&bare, &part]).arg(tree::target().join("components")).arg(folder().join("compiled"));
     let app = tree::target().join("app");
     if app.join("index.html").is_file() {
         packing.arg(app);
@@ -48,8 +56,8 @@ pub fn pack() -> anyhow::Result<PathBuf> {
     run(&mut packing)?;
     fs::remove_file(&bare)?;
     fs::set_permissions(&part, fs::metadata(&host)?.permissions())?;
-    fs::rename(&part, file())?;
-    Ok(file())
+    fs::rename(&part, &file)?;
+    Ok(file)
 }
 
 /// Names of functions are a third of the program, and nobody who gets it as one file has use for them.

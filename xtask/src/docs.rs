@@ -29,14 +29,14 @@ struct Key {
 
 /// Sections of the file, the type that reads each, and a title.
 const SECTIONS: &[(&str, &str, &str, &str)] = &[
-    ("", "host/src/config.rs", "File", "At the top of the file"),
+    ("", "host/src/config/written.rs", "File", "At the top of the file"),
     ("tls", "host/src/tls.rs", "Files", "TLS"),
-    ("admin", "host/src/config.rs", "AdminText", "The operator's address"),
+    ("admin", "host/src/config/written.rs", "AdminText", "The operator's address"),
     ("fleet", "host/src/fleet/mod.rs", "Terms", "A fleet of hosts"),
     ("telemetry", "host/src/otlp.rs", "TargetText", "Traces"),
-    ("trust", "host/src/config.rs", "TrustText", "Which components may be let in"),
+    ("trust", "host/src/config/written.rs", "TrustText", "Which components may be let in"),
     ("stores.NAME", "host/src/keyvalue/mod.rs", "Kind", "What components keep"),
-    ("components.NAME", "host/src/config.rs", "ComponentText", "One component"),
+    ("components.NAME", "host/src/config/written.rs", "ComponentText", "One component"),
 ];
 
 pub fn file() -> PathBuf {

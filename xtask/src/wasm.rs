@@ -32,8 +32,9 @@ impl Outline {
 
 /// A built file as wac sees it.
 pub fn package(path: &Path, name: &str, types: &mut Types) -> anyhow::Result<Package> {
-    let bytes =
-        fs::read(path).with_context(|| format!("reading {}; `cargo xtask components` builds it", path.display()))?;
+    let built_by =
+        || format!("reading {}; `cargo xtask components` or `cargo xtask compose` builds it", path.display());
+    let bytes = fs::read(path).with_context(built_by)?;
     Package::from_bytes(name, None, bytes, types)
         .map_err(|error| anyhow!("{} is not a component: {error:#}", path.display()))
 }

@@ -3,14 +3,14 @@
 use std::process::Command;
 use std::sync::OnceLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use xtask::bench::dist::{Alone, Reply};
 use xtask::{dist, tree};
 
-/// Made of what is built, once for all tests here.
+/// Made of what is built, once for all tests here, beside the one that somebody may have made to give away.
 fn file() -> &'static std::path::Path {
     static FILE: OnceLock<std::path::PathBuf> = OnceLock::new();
-    FILE.get_or_init(|| dist::pack().expect("it is packed"))
+    FILE.get_or_init(|| dist::make(&tree::target().join("test-dist")).expect("it is packed"))
 }
 
 fn post(alone: &Alone, path: &str, body: &Value) -> Reply {
@@ -22,31 +22,78 @@ fn get(alone: &Alone, path: &str) -> Reply {
     alone.ask(&format!("GET {path} HTTP/1.0\r\n"), b"").expect("an answer")
 }
 
-fn answers_everything(alone: &Alone) {
-    let health: Value = serde_json::from_slice(&get(alone, "/health").body).expect("JSON");
-    assert!(health["status"].is_string(), "{health}");
-    for path in ["/models", "/openapi.json", "/docs", "/v1/models"] {
-        assert_eq!(get(alone, path).status, 200, "{path}");
+/// What is asked of it, so that nothing is forgotten.
+struct Tour<'a> {
+    alone: &'a Alone,
+    asked: Vec<&'static str>,
+}
+
+impl Tour<'_> {
+    fn get(&mut self, path: &'static str) -> Vec<u8> {
+        self.asked.push(path);
+        self.taken(path, get(self.alone, path))
     }
-    let picture = post(alone, "/image", &serde_json::json!({"prompt": "a lake", "width": 64, "height": 64}));
-    assert!(picture.status == 200 && picture.body.starts_with(b"\x89PNG"), "{}", picture.status);
-    let data = base64(&picture.body);
-    let edited = post(alone, "/edit-image", &serde_json::json!({"prompt": "make it grey", "image": data}));
-    assert!(edited.status == 200 && edited.body.starts_with(b"\x89PNG"), "{}", edited.status);
-    let speech = post(alone, "/tts", &serde_json::json!({"text": "Hello"}));
-    assert!(speech.status == 200 && speech.body.starts_with(b"RIFF"), "{}", speech.status);
-    let mut form = b"--b\r\ncontent-disposition: form-data; name=\"audio\"; filename=\"a.wav\"\r\n\
-                     content-type: audio/wav\r\n\r\n"
-        .to_vec();
-    form.extend_from_slice(&speech.body);
-    form.extend_from_slice(b"\r\n--b--\r\n");
-    let head = "POST /stt HTTP/1.0\r\ncontent-type: multipart/form-data; boundary=b\r\n";
-    assert_eq!(alone.ask(head, &form).expect("an answer").status, 200);
-    let messages = serde_json::json!({"messages": [{"role": "user", "content": "Hello"}]});
-    assert_eq!(post(alone, "/llm", &messages).status, 200);
-    let vector = post(alone, "/embedding", &serde_json::json!({"text": "Hello"}));
-    let vector: Value = serde_json::from_slice(&vector.body).expect("JSON");
+
+    fn post(&mut self, path: &'static str, body: &Value) -> Vec<u8> {
+        self.asked.push(path);
+        self.taken(path, post(self.alone, path, body))
+    }
+
+    /// A form of files, each with its name and type.
+    fn form(&mut self, path: &'static str, fields: &[(&str, &str, &[u8])]) -> Vec<u8> {
+        self.asked.push(path);
+        let mut form = Vec::new();
+        for (name, kind, bytes) in fields {
+            let file = if *kind == "text/plain" { "" } else { "; filename=\"a\"" };
+            let head = format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\ncontent-type: {kind}");
+            form.extend([head.as_bytes(), b"\r\n\r\n", bytes, b"\r\n"].concat());
+        }
+        form.extend_from_slice(b"--b--\r\n");
+        let head = format!("POST {path} HTTP/1.0\r\ncontent-type: multipart/form-data; boundary=b\r\n");
+        self.taken(path, self.alone.ask(&head, &form).expect("an answer"))
+    }
+
+    fn taken(&self, path: &str, reply: Reply) -> Vec<u8> {
+        assert_eq!(reply.status, 200, "{path}: {}", String::from_utf8_lossy(&reply.body));
+        reply.body
+    }
+}
+
+fn answers_everything(alone: &Alone) {
+    let mut tour = Tour { alone, asked: Vec::new() };
+    let of = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("JSON");
+    let health = of(&tour.get("/health"));
+    assert!(health["status"].is_string(), "{health}");
+    for path in ["/healthz", "/models", "/docs", "/v1/models"] {
+        tour.get(path);
+    }
+    let picture = tour.post("/image", &json!({ "prompt": "a lake", "width": 64, "height": 64 }));
+    assert!(picture.starts_with(b"\x89PNG"));
+    let edited = tour.post("/edit-image", &json!({ "prompt": "make it grey", "image": base64(&picture) }));
+    assert!(edited.starts_with(b"\x89PNG"));
+    let speech = tour.post("/tts", &json!({ "text": "Hello" }));
+    assert!(speech.starts_with(b"RIFF"));
+    tour.form("/stt", &[("audio", "audio/wav", &speech)]);
+    let messages = json!({ "messages": [{ "role": "user", "content": "Hello" }], "model": "local/extractive" });
+    tour.post("/llm", &messages);
+    let vector = of(&tour.post("/embedding", &json!({ "text": "Hello" })));
     assert_eq!(vector["embedding"].as_array().map(Vec::len), Some(384), "the model's weights are inside");
+    tour.post("/v1/chat/completions", &messages);
+    tour.post("/v1/completions", &json!({ "prompt": "Hello", "model": "local/extractive" }));
+    let model = "sentence-transformers/all-MiniLM-L6-v2";
+    let vectors = of(&tour.post("/v1/embeddings", &json!({ "input": ["Hello"], "model": model })));
+    assert_eq!(vectors["data"][0]["embedding"].as_array().map(Vec::len), Some(384), "{vectors}");
+    tour.post("/v1/images/generations", &json!({ "prompt": "a lake", "size": "64x64" }));
+    tour.form("/v1/images/edits", &[("image", "image/png", &picture), ("prompt", "text/plain", b"make it grey")]);
+    tour.post("/v1/audio/speech", &json!({ "input": "Hello", "model": "local/klatt-en", "voice": "alloy" }));
+    tour.form("/v1/audio/transcriptions", &[("file", "audio/wav", &speech), ("model", "text/plain", b"whisper-1")]);
+    let batch = of(&tour.post("/batch", &json!({ "path": "/embedding", "items": [{ "text": "Hello" }] })));
+    assert_eq!(batch["succeeded"], 1, "{batch}");
+    // Nothing else is told of that has a place of its own.
+    let document = of(&tour.get("/openapi.json"));
+    for path in document["paths"].as_object().expect("paths").keys().filter(|path| !path.contains('{')) {
+        assert!(tour.asked.contains(&path.as_str()), "{path} was not asked");
+    }
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -151,6 +198,16 @@ fn what_was_swapped_in_serves_after_the_next_start_too() {
     drop(alone);
     std::fs::remove_dir_all(&data).expect("it was there");
     std::fs::remove_dir_all(&folder).expect("it was there");
+}
+
+#[test]
+fn what_lies_beside_it_is_about_it() {
+    let folder = file().parent().expect("a folder");
+    let mut checking = Command::new("sha256sum");
+    let checked = checking.args(["--check", "hybrid-ai.sha256"]).current_dir(folder).output().expect("sha256sum");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let list = std::fs::read_to_string(folder.join("hybrid-ai.cdx.json")).expect("the list");
+    assert!(list.contains(&dist::sha256(file()).expect("a hash")));
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Key {
     pub fn new(caller: &str, key: &HeaderValue, print: Name) -> Result<Self, Refusal> {
         let key = key.as_bytes();
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
-            return Err(Refusal::Wrong("`Idempotency-Key` must have between 1 and 255 characters"));
+            return Err(Refusal::Wrong("Idempotency-Key", "must have between 1 and 255 characters"));
         }
         Ok(Self { name: name(&[caller.as_bytes(), key]), print })
     }

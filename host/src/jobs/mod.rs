@@ -301,7 +301,8 @@ impl Jobs {
         }
         if let Some(url) = visit.headers.get(WEBHOOK) {
             if config.webhook_secret.is_none() {
-                return Err(Refusal::Wrong("`x-webhook-url` is not served here: no secret to sign with was set up"));
+                let rule = "is not served here: no secret to sign with was set up";
+                return Err(Refusal::Wrong("x-webhook-url", rule));
             }
             webhook::check(url.to_str().unwrap_or_default(), config.jobs.webhook_private)?;
         }

@@ -98,11 +98,11 @@ impl Sender {
 
 /// The address, if it may be one. Names are looked at when they are resolved.
 pub fn check(url: &str, anywhere: bool) -> Result<Uri, Refusal> {
-    let wrong = || Refusal::Wrong("`x-webhook-url` must be an address beginning with https:// or http://");
+    let wrong = || Refusal::Wrong("x-webhook-url", "must be an address beginning with https:// or http://");
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let origin = Origin::parse(url).map_err(|_| wrong())?;
     if !anywhere && origin.address().is_some_and(|address| !is_public(address)) {
-        return Err(Refusal::Wrong("`x-webhook-url` must lead to a public address"));
+        return Err(Refusal::Wrong("x-webhook-url", "must lead to a public address"));
     }
     Ok(uri)
 }

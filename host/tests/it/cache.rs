@@ -4,8 +4,8 @@ use http::StatusCode;
 use hybrid_ai::keys;
 use serde_json::{Value, json};
 
-use crate::house::{Answer, Folder, House};
-use crate::jobs::{Platform, embed};
+use crate::house::{Answer, Folder, House, assert_uniform};
+use crate::jobs::{LATER, Platform, embed};
 use crate::keys::{built, wanted};
 
 const USE: (&str, &str) = ("x-cache", "use");
@@ -38,6 +38,42 @@ async fn the_same_is_asked_once() {
     assert_eq!(asked(), 5);
     let metrics = platform.house.ask("GET", "/metrics", "").await;
     assert!(metrics.text().contains("hybrid_cache_answers_total{outcome=\"hit\"} 1\n"), "{}", metrics.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_it_that_nobody_understands_is_refused() {
+    for used in ["asked", "always", "never"] {
+        let platform = Platform::new(&format!("[cache]\nuse = \"{used}\"")).await;
+        let ask = async |path: &str, headers: &[(&str, &str)]| {
+            let body = json!({ "text": "hello", "input": "hello", "model": "acme/embed" });
+            platform.house.post_with(path, headers, body.to_string()).await
+        };
+        let word = [("x-cache", "bypass")];
+        let ttl = [USE, ("x-cache-ttl", "soon")];
+        for (headers, name, rule) in [
+            (&word[..], "x-cache", "must be `use` or `no-store`"),
+            (&[("x-cache", "")], "x-cache", "must be `use` or `no-store`"),
+            (&[word[0], LATER], "x-cache", "must be `use` or `no-store`"),
+            (&ttl, "x-cache-ttl", "must be a whole number of seconds"),
+            (&ttl[1..], "x-cache-ttl", "must be a whole number of seconds"),
+        ] {
+            let message = format!("`{name}` {rule}");
+            let refused = ask("/embedding", headers).await;
+            assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{used} {headers:?}");
+            assert_uniform(&refused, "validation_error");
+            let body = refused.json();
+            assert_eq!((&body["message"], &body["details"]), (&json!(message), &json!({ name: rule })));
+            let refused = ask("/v1/embeddings", headers).await;
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{used} {headers:?}");
+            let error = refused.json()["error"].clone();
+            assert_eq!((&error["type"], &error["param"]), (&json!("invalid_request_error"), &json!(name)));
+            assert_eq!(error["message"], json!(message));
+        }
+        assert!(platform.standin.requests().is_empty());
+        for headers in [USE, ("x-cache", " No-Store "), ("x-cache-ttl", "5")] {
+            assert_eq!(ask("/embedding", &[headers]).await.status, StatusCode::OK, "{used} {headers:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

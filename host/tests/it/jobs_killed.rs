@@ -12,6 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use standin::{Options, Standin};
+use tokio::task::JoinHandle;
 
 use crate::house::{Folder, Process, root};
 use crate::jobs::embed;
@@ -35,12 +36,17 @@ pub fn start(folder: &Folder, standin: &Standin, store: &str, jobs: &str) -> (Pr
     let mut command = Process::command();
     command.args(["serve", "--components"]).arg(built()).arg("--config").arg(config);
     command.env("XDG_DATA_HOME", folder.path()).env("XDG_CACHE_HOME", cache).env("HF_API_KEY", "hf_stand_in");
+    command.env("HYBRID_WEBHOOK_SECRET", "a secret");
     let process = Process::start(&mut command);
     let base = format!("http://{}", process.address);
     (process, base)
 }
 
 pub type Http = Client<HttpConnector, Full<Bytes>>;
+
+pub fn http() -> Http {
+    Client::builder(TokioExecutor::new()).build(HttpConnector::new())
+}
 
 pub async fn ask(http: &Http, request: Request<Full<Bytes>>) -> Option<(StatusCode, Value)> {
     let answer = tokio::time::timeout(Duration::from_secs(20), http.request(request)).await.ok()?.ok()?;
@@ -49,68 +55,101 @@ pub async fn ask(http: &Http, request: Request<Full<Bytes>>) -> Option<(StatusCo
     Some((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_accepted_ends_once_however_often_the_host_is_killed() {
-    let standin = Standin::start(Options::default()).expect("it starts");
-    let folder = Folder::new();
-    let http: Http = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-    let accepted: Arc<Mutex<Vec<String>>> = Arc::default();
-    let mut ends: BTreeMap<String, Value> = BTreeMap::new();
-    for round in 0..3 {
-        let (mut child, base) = start(&folder, &standin, "", "");
-        let load: Vec<_> = (0..4)
-            .map(|sender| {
-                let (http, base, accepted) = (http.clone(), base.clone(), Arc::clone(&accepted));
-                tokio::spawn(async move {
-                    for number in 0..50 {
-                        let body = embed(&format!("{round} {sender} {number}"), "fault/slow-40-embed").to_string();
-                        let request = Request::post(format!("{base}/embedding"))
-                            .header("content-type", "application/json")
-                            .header("prefer", "respond-async")
-                            .body(body.into())
-                            .expect("a request");
-                        match ask(&http, request).await {
-                            Some((StatusCode::ACCEPTED, job)) => {
-                                let id = job["id"].as_str().expect("an id").to_owned();
-                                accepted.lock().expect("nobody panics").push(id);
-                            }
-                            _ => return,
+/// A job as its host tells of it.
+pub async fn told(http: &Http, base: &str, id: &str) -> Option<(StatusCode, Value)> {
+    ask(http, Request::get(format!("{base}/jobs/{id}")).body(Full::default()).expect("a request")).await
+}
+
+/// Asks for an embedding later.
+pub async fn send(http: &Http, base: &str, headers: &[(&str, &str)], body: &Value) -> Option<(StatusCode, Value)> {
+    let mut request = Request::post(format!("{base}/embedding"))
+        .header("content-type", "application/json")
+        .header("prefer", "respond-async");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    ask(http, request.body(body.to_string().into()).expect("a request")).await
+}
+
+/// Clients that each send job after job, until their host is gone.
+pub struct Load {
+    accepted: Arc<Mutex<Vec<String>>>,
+    senders: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    /// One client for each of these addresses, which sends so many jobs for a model.
+    pub fn begin(http: &Http, bases: &[&str], count: usize, model: &'static str) -> Self {
+        let accepted: Arc<Mutex<Vec<String>>> = Arc::default();
+        let sender = |(sender, base): (usize, &&str)| {
+            let (http, base, accepted) = (http.clone(), (*base).to_owned(), Arc::clone(&accepted));
+            tokio::spawn(async move {
+                for number in 0..count {
+                    match send(&http, &base, &[], &embed(&format!("{sender} {number}"), model)).await {
+                        Some((StatusCode::ACCEPTED, job)) => {
+                            let id = job["id"].as_str().expect("an id").to_owned();
+                            accepted.lock().expect("nobody panics").push(id);
                         }
+                        // It has not reached Redis yet.
+                        Some((StatusCode::SERVICE_UNAVAILABLE, _)) => {
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                        }
+                        _ => return,
                     }
-                })
+                }
             })
-            .collect();
-        // In the middle: some have ended, some run, some wait, some are being accepted.
-        let begun = accepted.lock().expect("nobody panics").len();
+        };
+        let senders = bases.iter().enumerate().map(sender).collect();
+        Self { accepted, senders }
+    }
+
+    /// Those that were accepted so far.
+    pub fn accepted(&self) -> Vec<String> {
+        self.accepted.lock().expect("nobody panics").clone()
+    }
+
+    pub async fn until(&self, count: usize) {
         for _ in 0..1000 {
-            if accepted.lock().expect("nobody panics").len() >= begun + 40 {
-                break;
+            if self.accepted.lock().expect("nobody panics").len() >= count {
+                return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        // Those that have ended by now must stay as they are.
-        let so_far = accepted.lock().expect("nobody panics").clone();
-        for id in so_far {
-            if let Some((StatusCode::OK, job)) =
-                ask(&http, Request::get(format!("{base}/jobs/{id}")).body(Full::default()).expect("a request")).await
-                && job["ended"].is_string()
-            {
-                ends.insert(id, job);
-            }
-        }
-        child.kill();
-        for sender in load {
+        panic!("no {count} were accepted");
+    }
+
+    /// Waits for the clients' end.
+    pub async fn over(self) -> Vec<String> {
+        for sender in self.senders {
             sender.await.expect("it does not panic");
         }
+        self.accepted.lock().expect("nobody panics").clone()
     }
-    let (mut child, base) = start(&folder, &standin, "", "");
-    let accepted = accepted.lock().expect("nobody panics").clone();
-    assert!(accepted.len() >= 120 && !ends.is_empty(), "{} accepted, {} ended early", accepted.len(), ends.len());
-    for id in &accepted {
-        let get = || Request::get(format!("{base}/jobs/{id}")).body(Full::default()).expect("a request");
+}
+
+/// Jobs as they ended.
+pub type Ends = BTreeMap<String, Value>;
+
+/// Those that have ended by now, and must stay as they are.
+pub async fn ended_by_now(http: &Http, base: &str, ids: &[String]) -> Ends {
+    let mut ends = Ends::new();
+    for id in ids {
+        if let Some((StatusCode::OK, job)) = told(http, base, id).await
+            && job["ended"].is_string()
+        {
+            ends.insert(id.clone(), job);
+        }
+    }
+    ends
+}
+
+/// Waits for the end of all of them. None is lost, all succeed, and what had ended has not ended again.
+pub async fn all_end(http: &Http, base: &str, ids: &[String], before: &Ends) -> Vec<Value> {
+    let mut jobs = Vec::new();
+    for id in ids {
         let mut job = Value::Null;
         for _ in 0..1500 {
-            let (status, now) = ask(&http, get()).await.expect("an answer");
+            let (status, now) = told(http, base, id).await.expect("an answer");
             assert_eq!(status, StatusCode::OK, "{id} was lost");
             job = now;
             if job["ended"].is_string() {
@@ -119,12 +158,36 @@ async fn what_was_accepted_ends_once_however_often_the_host_is_killed() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(job["state"], "succeeded", "{job}");
-        if let Some(before) = ends.get(id) {
-            assert_eq!(&job, before, "it ended twice");
-        }
+        assert!(before.get(id).is_none_or(|before| *before == job), "it ended twice: {job}");
+        jobs.push(job);
     }
+    jobs
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_ends_once_however_often_the_host_is_killed() {
+    let model = "fault/slow-40-embed";
+    let standin = Standin::start(Options::default()).expect("it starts");
+    let folder = Folder::new();
+    let http = http();
+    let (mut accepted, mut ends) = (Vec::new(), Ends::new());
+    for _ in 0..3 {
+        let (mut child, base) = start(&folder, &standin, "", "");
+        let load = Load::begin(&http, &[base.as_str(); 4], 50, model);
+        // In the middle: some have ended, some run, some wait, some are being accepted.
+        load.until(40).await;
+        accepted.extend(load.accepted());
+        ends.extend(ended_by_now(&http, &base, &accepted).await);
+        child.kill();
+        accepted.extend(load.over().await);
+        accepted.sort_unstable();
+        accepted.dedup();
+    }
+    let (mut child, base) = start(&folder, &standin, "", "");
+    assert!(accepted.len() >= 120 && !ends.is_empty(), "{} accepted, {} ended early", accepted.len(), ends.len());
+    all_end(&http, &base, &accepted, &ends).await;
     child.kill();
     // What had ended was not done again: only what ran when the host was killed, at most eight at a time.
-    let calls = standin.requests_for("fault/slow-40-embed").len();
+    let calls = standin.requests_for(model).len();
     assert!(calls <= accepted.len() + 3 * (8 + 4), "{calls} calls for {} jobs", accepted.len());
 }

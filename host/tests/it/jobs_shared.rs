@@ -1,23 +1,17 @@
 //! Jobs that several hosts share: one Redis, a real one, and hosts that come and go.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::{Request, StatusCode};
-use http_body_util::Full;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::StatusCode;
 use serde_json::{Value, json};
 use standin::{Options, Standin};
 
 use crate::house::{Folder, House, assert_uniform};
 use crate::jobs::{LATER, embed, ended};
-use crate::jobs_killed::{Http, ask, start};
+use crate::jobs_killed::{Http, Load, all_end, ended_by_now, http, send, start, told};
 use crate::keys::built;
 use crate::shared::Redis;
-use crate::webhooks::{receiver, until_called};
+use crate::webhooks::{receiver, signed, until_called};
 
 const KEY: &str = "hf_stand_in";
 
@@ -306,97 +300,82 @@ async fn a_host_that_ends_in_order_gives_back_what_it_cannot_finish() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_host_had_accepted_ends_once_at_another() {
+    let model = "fault/slow-400-embed";
     let redis = Redis::lasting();
     let standin = Standin::start(Options::default()).expect("it starts");
     let (store, jobs) = (format!("store = \"{}\"", redis.url()), "store = \"redis\"\nlease_ms = 3000");
     let folders = [Folder::new(), Folder::new()];
-    let mut hosts: Vec<_> = folders.iter().map(|folder| start(folder, &standin, &store, jobs)).collect();
-    let http: Http = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-    let accepted: Arc<Mutex<Vec<String>>> = Arc::default();
-    let load: Vec<_> = hosts
-        .iter()
-        .map(|(_, base)| base.clone())
-        .enumerate()
-        .map(|(sender, base)| {
-            let (http, accepted) = (http.clone(), Arc::clone(&accepted));
-            tokio::spawn(async move {
-                for number in 0..150 {
-                    // More comes than both can do: the one that is killed is at work.
-                    let body = embed(&format!("{sender} {number}"), "fault/slow-400-embed").to_string();
-                    let request = Request::post(format!("{base}/embedding"))
-                        .header("content-type", "application/json")
-                        .header("prefer", "respond-async")
-                        .body(body.into())
-                        .expect("a request");
-                    match ask(&http, request).await {
-                        Some((StatusCode::ACCEPTED, job)) => {
-                            let id = job["id"].as_str().expect("an id").to_owned();
-                            accepted.lock().expect("nobody panics").push(id);
-                        }
-                        // It has not reached Redis yet.
-                        Some((StatusCode::SERVICE_UNAVAILABLE, _)) => {
-                            tokio::time::sleep(Duration::from_millis(100)).await;
-                        }
-                        _ => return,
-                    }
-                }
-            })
-        })
-        .collect();
-    for _ in 0..1000 {
-        if accepted.lock().expect("nobody panics").len() >= 80 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let [(mut child, one), (_left, other)] = folders.each_ref().map(|folder| start(folder, &standin, &store, jobs));
+    let http = http();
+    // More comes than both can do: the one that is killed is at work.
+    let load = Load::begin(&http, &[&one, &other], 150, model);
+    load.until(80).await;
     // Something has ended, and most has not.
-    let first = accepted.lock().expect("nobody panics")[0].clone();
+    let first = &load.accepted()[..1];
     for _ in 0..1000 {
-        let get = Request::get(format!("{}/jobs/{first}", hosts[1].1)).body(Full::default()).expect("a request");
-        if ask(&http, get).await.is_some_and(|(_, job)| job["ended"].is_string()) {
+        if !ended_by_now(&http, &other, first).await.is_empty() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let (mut child, _) = hosts.remove(0);
     child.kill();
-    let (_left, base) = hosts.remove(0);
-    // What has ended by now must stay as it is.
-    let mut ends: BTreeMap<String, Value> = BTreeMap::new();
-    let get = |id: &str| Request::get(format!("{base}/jobs/{id}")).body(Full::default()).expect("a request");
-    let known = accepted.lock().expect("nobody panics").clone();
-    for id in known {
-        if let Some((StatusCode::OK, job)) = ask(&http, get(&id)).await
-            && job["ended"].is_string()
-        {
-            ends.insert(id, job);
-        }
-    }
-    for sender in load {
-        sender.await.expect("it does not panic");
-    }
-    let accepted = accepted.lock().expect("nobody panics").clone();
+    let ends = ended_by_now(&http, &other, &load.accepted()).await;
+    let accepted = load.over().await;
     assert!(accepted.len() >= 120 && !ends.is_empty(), "{} accepted, {} ended early", accepted.len(), ends.len());
-    let mut again = 0;
-    for id in &accepted {
-        let mut job = Value::Null;
-        for _ in 0..1500 {
-            let (status, now) = ask(&http, get(id)).await.expect("an answer");
-            assert_eq!(status, StatusCode::OK, "{id} was lost");
-            job = now;
-            if job["ended"].is_string() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        assert_eq!(job["state"], "succeeded", "{job}");
-        again += job["attempts"].as_u64().expect("a number") - 1;
-        if let Some(before) = ends.get(id) {
-            assert_eq!(&job, before, "it ended twice");
-        }
-    }
+    let jobs = all_end(&http, &other, &accepted, &ends).await;
+    let again: u64 = jobs.iter().map(|job| job["attempts"].as_u64().expect("a number") - 1).sum();
     // Only what the killed host was working on was begun again, and by one.
-    let calls = standin.requests_for("fault/slow-400-embed").len();
+    let calls = standin.requests_for(model).len();
     assert!((1..=8).contains(&again), "{again} were begun again");
     assert!(calls <= accepted.len() + usize::try_from(again).expect("few") + 2, "{calls} calls for {}", accepted.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receivers_that_a_killed_host_was_to_tell_are_told_by_another() {
+    let redis = Redis::start();
+    let standin = Standin::start(Options::default()).expect("it starts");
+    let store = format!("store = \"{}\"", redis.url());
+    let jobs = "store = \"redis\"\nlease_ms = 3000\nwebhook_private = true\nwebhook_retry_ms = 3000";
+    let folders = [Folder::new(), Folder::new()];
+    let (mut child, one) = start(&folders[0], &standin, &store, jobs);
+    let http = http();
+    // One has ended, and its receiver did not take it; one is being worked on.
+    let ((ended_url, ended_calls), (running_url, running_calls)) =
+        (receiver(&[503, 200]).await, receiver(&[200]).await);
+    let ended = accepted(&http, &one, &ended_url, "fault/slow-40-embed").await;
+    until_called(&ended_calls, 1).await;
+    let running = accepted(&http, &one, &running_url, "fault/late-1-60000-embed").await;
+    for _ in 0..500 {
+        if standin.in_flight() > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(told(&http, &one, &running).await.expect("an answer").1["state"], "running");
+    let (_left, other) = start(&folders[1], &standin, &store, jobs);
+    child.kill();
+    for (id, calls, count) in [(&ended, ended_calls, 2), (&running, running_calls, 1)] {
+        let seen = until_called(&calls, count).await;
+        let (_, job) = told(&http, &other, id).await.expect("an answer");
+        for (head, body) in &seen {
+            assert_eq!(&signed(head, body), id);
+            let told: Value = serde_json::from_slice(body).expect("JSON");
+            assert_eq!((&told["type"], &told["data"]), (&json!("job.succeeded"), &job));
+        }
+    }
+    let (_, job) = told(&http, &other, &running).await.expect("an answer");
+    assert_eq!(job["attempts"], 2, "{job}");
+}
+
+/// The id of a job whose end this address is to be told of.
+async fn accepted(http: &Http, base: &str, url: &str, model: &str) -> String {
+    for _ in 0..100 {
+        match send(http, base, &[("x-webhook-url", url)], &embed("hello", model)).await.expect("an answer") {
+            (StatusCode::ACCEPTED, job) => return job["id"].as_str().expect("an id").to_owned(),
+            // It has not reached Redis yet.
+            (StatusCode::SERVICE_UNAVAILABLE, _) => tokio::time::sleep(Duration::from_millis(100)).await,
+            refused => panic!("{refused:?}"),
+        }
+    }
+    panic!("it does not reach Redis");
 }

@@ -197,15 +197,45 @@ async fn who_leaves_ends_the_work_upstream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_answers_are_hedged_where_the_operator_says() {
+    const AFTER: Duration = Duration::from_millis(700);
     let standin = Standin::start(Options::default()).expect("it starts");
     let url = standin.url();
     let settings = format!("[settings]\nhf_base_url = \"{url}\"\nhf_hub_url = \"{url}\"\n");
     let folder = Folder::new();
-    let table = "[capabilities.embedding]\nhedge_ms = 100\n";
+    let table = "[capabilities.embedding]\nhedge_ms = 700\n[capabilities.stt]\nhedge_ms = 700\n";
     let house = with_table(&folder, table, &settings, &[("HF_API_KEY", "hf_x")]).await;
-    let body = json!({ "text": "hello", "model": "fault/late-1-30000-embed" });
-    let started = Instant::now();
-    let answer = post(&house, "/embedding", &[OFF], &body).await;
-    assert_eq!((answer.status.as_u16(), header(&answer, "x-attempts")), (200, "2"), "{}", answer.text());
-    assert!(started.elapsed() < Duration::from_secs(20), "it waited for the first");
+    let speech = post(&house, "/tts", &[OFF], &json!({ "text": "hello", "model": "acme/tts-wav" })).await.body;
+    let text = json!({ "text": "hello", "model": "fault/late-1-30000-embed" }).to_string().into();
+    for (path, model, kind, body) in [
+        ("/embedding", "fault/late-1-30000-embed", "application/json", text),
+        ("/stt?model=fault/late-1-30000-stt", "fault/late-1-30000-stt", "audio/wav", speech),
+    ] {
+        let headers = [OFF, ("content-type", kind)];
+        let asking = house.post_with(path, &headers, body);
+        let watching = async {
+            let mut came = Vec::new();
+            while came.len() < 2 {
+                if standin.requests_for(model).len() > came.len() {
+                    came.push(Instant::now());
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            came[1] - came[0]
+        };
+        let both = async { tokio::join!(asking, watching) };
+        let (answer, between) = tokio::time::timeout(Duration::from_secs(20), both).await.expect("it is asked twice");
+        // The second one's answer is taken, of which the first has no part: it would take half a minute.
+        assert_eq!((answer.status.as_u16(), header(&answer, "x-attempts")), (200, "2"), "{path} {}", answer.text());
+        assert!(between > AFTER - Duration::from_millis(100), "{path}: the second came after {between:?}");
+        let until = Instant::now() + Duration::from_secs(10);
+        while standin.in_flight() > 0 {
+            assert!(Instant::now() < until, "{path}: the first call goes on upstream");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(standin.requests_for(model).len(), 2, "{path}");
+    }
+    // Who answers in time is asked once.
+    let soon = json!({ "text": "hello", "model": "fault/slow-100-embed" });
+    assert_eq!(header(&post(&house, "/embedding", &[OFF], &soon).await, "x-attempts"), "1");
+    assert_eq!(standin.requests_for("fault/slow-100-embed").len(), 1);
 }

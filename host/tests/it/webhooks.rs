@@ -55,6 +55,18 @@ fn field<'a>(head: &'a str, name: &str) -> &'a str {
     line.and_then(|line| line.split_once(": ")).map_or("", |(_, value)| value)
 }
 
+/// The id in a call, which is signed.
+pub fn signed(head: &str, body: &[u8]) -> String {
+    assert!(head.starts_with("POST /hook HTTP/1.1"), "{head}");
+    let (id, time) = (field(head, "webhook-id"), field(head, "webhook-timestamp"));
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(b"a secret").expect("a key");
+    mac.update(format!("{id}.{time}.").as_bytes());
+    mac.update(body);
+    let signature = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
+    assert_eq!(field(head, "webhook-signature"), format!("v1,{signature}"));
+    id.to_owned()
+}
+
 pub async fn until_called(calls: &Calls, count: usize) -> Vec<(String, Vec<u8>)> {
     for _ in 0..500 {
         let seen = calls.lock().expect("nobody panics").clone();
@@ -75,13 +87,7 @@ async fn the_end_is_told_signed_and_again_until_it_is_taken() {
     let seen = until_called(&calls, 3).await;
     let job = platform.ended(&place, &[]).await;
     for (head, body) in &seen {
-        assert!(head.starts_with("POST /hook HTTP/1.1"), "{head}");
-        let (id, time) = (field(head, "webhook-id"), field(head, "webhook-timestamp"));
-        let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(b"a secret").expect("a key");
-        mac.update(format!("{id}.{time}.").as_bytes());
-        mac.update(body);
-        let signature = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
-        assert_eq!(field(head, "webhook-signature"), format!("v1,{signature}"));
+        let id = signed(head, body);
         let told: Value = serde_json::from_slice(body).expect("JSON");
         assert_eq!((&told["type"], &told["data"]), (&json!("job.succeeded"), &job));
         assert_eq!(format!("/jobs/{id}"), place);
@@ -113,6 +119,7 @@ async fn webhooks_lead_nowhere_inside() {
             platform.house.post_with("/embedding", &[LATER, ("x-webhook-url", wrong)], body.to_string()).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
         assert_uniform(&refused, "validation_error");
+        assert!(refused.json()["details"]["x-webhook-url"].is_string(), "{}", refused.text());
     }
     // A name is looked at when it is resolved.
     let named = url.replace("127.0.0.1", "localhost");
