@@ -39,6 +39,7 @@ mod canary;
 mod compat;
 mod component;
 mod connection;
+mod empty;
 mod error;
 mod flight;
 mod forwarded;
