@@ -38,6 +38,7 @@ mod cache;
 mod canary;
 mod compat;
 mod component;
+mod compute;
 mod connection;
 mod empty;
 mod error;

@@ -19,6 +19,7 @@ use crate::apart::Home;
 use crate::canary::Trial;
 use crate::compile::Compiler;
 use crate::component::Loaded;
+use crate::compute;
 use crate::config::{Config, Grant, Outbound};
 use crate::fleet::Fleet;
 use crate::gen_ai::GenAi;
@@ -234,7 +235,7 @@ impl Registry {
             traces,
             intake,
             alone,
-            compute: tokio::runtime::Handle::current(),
+            compute: compute::threads()?.clone(),
             payload,
             fleet: OnceLock::new(),
             base,

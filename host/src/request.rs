@@ -140,7 +140,7 @@ impl Course {
         if poll.is_pending() && self.meter.computes() {
             let mut work = std::mem::replace(&mut self.drive, Box::pin(std::future::pending()));
             let meter = Arc::clone(&self.meter);
-            let moved = desk.compute.spawn(std::future::poll_fn(move |cx| meter.run(|| work.as_mut().poll(cx))));
+            let moved = desk.compute.spawn(std::future::poll_fn(move |cx| meter.run_apart(|| work.as_mut().poll(cx))));
             self.moved = Some(moved.abort_handle());
             self.drive = Box::pin(async move {
                 moved.await.unwrap_or_else(|error| Err(Broken { error: error.into(), components: String::new() }))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -231,6 +231,8 @@ impl WasiHttpView for State {
 /// that does a little and yields, again and again, computes as well as one that never yields.
 pub struct Meter {
     started: Instant,
+    /// It runs where others come first: what counts is the time that its thread got.
+    by_thread: AtomicBool,
     /// Nanoseconds from `started` to when the store last began to run, and to when it last ended.
     entered: AtomicU64,
     left: AtomicU64,
@@ -258,6 +260,7 @@ impl Meter {
     fn new(members: usize, request: Option<Arc<Meter>>) -> Self {
         Self {
             started: Instant::now(),
+            by_thread: AtomicBool::new(false),
             entered: AtomicU64::new(0),
             left: AtomicU64::new(0),
             counted: AtomicU64::new(0),
@@ -276,10 +279,15 @@ impl Meter {
     }
 
     fn now(&self) -> u64 {
+        if self.by_thread.load(Ordering::Relaxed) {
+            let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            return time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned();
+        }
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn reset(&self) {
+        self.by_thread.store(false, Ordering::Relaxed);
         for number in [&self.ticks, &self.all, &self.uncounted, &self.busy].into_iter().chain(&self.each) {
             number.store(0, Ordering::Relaxed);
         }
@@ -297,11 +305,21 @@ impl Meter {
         self.entered.store(began, Ordering::Relaxed);
         self.counted.store(began, Ordering::Relaxed);
         let done = work();
+        // Once its request is over the store may have begun another, on another thread.
+        if self.entered.load(Ordering::Relaxed) != began {
+            return done;
+        }
         let ended = self.now();
         self.left.store(ended, Ordering::Relaxed);
         self.busy.store(busy + ended.saturating_sub(began), Ordering::Relaxed);
         self.uncounted.fetch_add(ended.saturating_sub(self.counted.load(Ordering::Relaxed)), Ordering::Relaxed);
         done
+    }
+
+    /// The same on a thread that computes.
+    pub fn run_apart<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.by_thread.store(true, Ordering::Relaxed);
+        self.run(work)
     }
 
     /// The engine's clock found the store running: how many ticks its request has computed, or none if it has hardly run
