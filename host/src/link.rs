@@ -5,17 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use http::{HeaderMap, HeaderName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime::Engine;
 use wasmtime::component::{
     Accessor, ComponentExportIndex, ComponentType, Func, InstancePre, Lift, Linker, LinkerInstance, Lower, Resource,
-    Val,
 };
 use wasmtime_wasi_http::p3::bindings::http::client::HostWithStore;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::{Request, Response};
-use wasmtime_wasi_http::{FieldMap, WasiHttp, WasiHttpView as _};
+use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
 
 use crate::apart;
 use crate::component::{Function, Interface, Loaded};
@@ -24,6 +22,7 @@ use crate::keyvalue::{self, Stores};
 use crate::limits::{Hit, Kind};
 use crate::outbound::Sender;
 use crate::store::State;
+use crate::typed;
 
 const HTTP_HANDLER: &str = "wasi:http/handler@0.3.0";
 const HTTP_CLIENT: &str = "wasi:http/client@0.3.0";
@@ -113,11 +112,16 @@ impl<'a> Wiring<'a> {
 
     /// Links one member. Refuses what nobody provides and what does not fit its provider's functions.
     pub fn link(&self, base: &Base, index: usize, config: &Config) -> Result<Member> {
+        // What is called like an interface whose types are known here may still be another one.
+        self.linked(base, index, config, true).or_else(|_| self.linked(base, index, config, false))
+    }
+
+    fn linked(&self, base: &Base, index: usize, config: &Config, typed: bool) -> Result<Member> {
         let loaded = &self.members[index];
         let mut linker = base.linker.clone();
         let mut keeps = false;
         if let Some(grant) = config.grants.get(&loaded.name).filter(|grant| !grant.withholds.is_empty()) {
-            let withheld: Vec<_> = grant.withholds.iter().map(HeaderName::as_str).collect();
+            let withheld: Vec<_> = grant.withholds.iter().map(http::HeaderName::as_str).collect();
             linker.allow_shadowing(true);
             add_settings(&mut linker, Some(withheld.join(",")))?;
             linker.allow_shadowing(false);
@@ -125,7 +129,7 @@ impl<'a> Wiring<'a> {
         for import in &loaded.imports {
             let is_link = loaded.exports.iter().any(|export| compatible(&export.name) == compatible(&import.name));
             match self.provider(index, &import.name) {
-                Some(provider) => self.bridge(&mut linker, import, (index, provider), config)?,
+                Some(provider) => self.bridge(&mut linker, import, (index, provider), config, typed)?,
                 None if compatible(&import.name) == compatible(HTTP_CLIENT) => {
                     let grant = config.grants.get(&loaded.name).filter(|g| !matches!(g.outbound, Outbound::Nowhere));
                     let Some(grant) = grant else {
@@ -176,11 +180,12 @@ impl<'a> Wiring<'a> {
         import: &Interface,
         (importer, provider): (usize, usize),
         config: &Config,
+        typed: bool,
     ) -> Result<()> {
         let grant_of = |member: usize| config.grants.get(&self.members[member].name);
         let is_apart = grant_of(provider).is_some_and(|grant| grant.apart);
         let withholds = grant_of(importer).map(|grant| &grant.withholds).filter(|names| !names.is_empty());
-        let withholds = withholds.filter(|_| compatible(&import.name) == compatible(HTTP_HANDLER));
+        let is_handler = compatible(&import.name) == compatible(HTTP_HANDLER);
         let mut instance = linker.instance(&import.name)?;
         for function in &import.functions {
             self.fits(import, function, provider)?;
@@ -188,8 +193,10 @@ impl<'a> Wiring<'a> {
                 self.target(provider, &import.name, &function.name).context("a function that fits is there")?;
             if is_apart && function.can_be_carried() {
                 apart::define(&mut instance, &function.name, target)?;
-            } else {
-                define(&mut instance, &function.name, target, withholds.cloned())?;
+            } else if is_handler {
+                typed::define_handler(&mut instance, &function.name, target, withholds.cloned())?;
+            } else if !typed || !typed::define(&mut instance, &import.name, &function.name, target)? {
+                define(&mut instance, &function.name, target)?;
             }
         }
         Ok(())
@@ -227,25 +234,11 @@ impl<'a> Wiring<'a> {
     }
 }
 
-fn define(
-    instance: &mut LinkerInstance<'_, State>,
-    name: &str,
-    target: Target,
-    withholds: Option<Arc<[HeaderName]>>,
-) -> Result<()> {
+fn define(instance: &mut LinkerInstance<'_, State>, name: &str, target: Target) -> Result<()> {
     instance.func_new_concurrent(name, move |accessor, _, params, results| {
-        let withholds = withholds.clone();
         Box::pin(async move {
             let (function, limit) = live(accessor, target).await?;
             let began = Instant::now();
-            let less;
-            let params = match &withholds {
-                Some(names) => {
-                    less = without(accessor, params, names)?;
-                    &less
-                }
-                None => params,
-            };
             let call = function.call_concurrent(accessor, params, results);
             within(accessor, limit, target.member, call).await?;
             accessor.with(|mut access| access.data_mut().note_call(target.member, began.elapsed()));
@@ -253,32 +246,6 @@ fn define(
         })
     })?;
     Ok(())
-}
-
-/// The same parameters, with some headers taken off the requests among them.
-fn without(accessor: &Accessor<State>, params: &[Val], names: &[HeaderName]) -> wasmtime::Result<Vec<Val>> {
-    accessor.with(|mut access| {
-        let mut less = Vec::with_capacity(params.len());
-        for param in params {
-            let Val::Resource(request) = param else {
-                less.push(param.clone());
-                continue;
-            };
-            let request = request.try_into_resource::<Request>(&mut access)?;
-            let state = access.data_mut();
-            let headers = &mut state.table().get_mut(&request)?.headers;
-            if names.iter().any(|name| headers.contains_key(name)) {
-                let mut kept = HeaderMap::from(std::mem::take(headers));
-                for name in names {
-                    kept.remove(name);
-                }
-                let kept = FieldMap::new_immutable(state.http().hooks, kept);
-                state.table().get_mut(&request)?.headers = kept;
-            }
-            less.push(Val::Resource(request.try_into_resource_any(&mut access)?));
-        }
-        Ok(less)
-    })
 }
 
 /// Waits for a call as long as the called member may take.

@@ -14,7 +14,7 @@ use hybrid_ai::payload::Payload;
 use hybrid_ai::registry::{Registry, component_name};
 use hybrid_ai::server::{Server, Stop};
 use hybrid_ai::telemetry::{self, Level};
-use hybrid_ai::{dev, folders, health, key_cli, keys, swap, watch};
+use hybrid_ai::{dev, folders, health, key_cli, keys, memory, swap, watch};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// glibc's allocator was 8 % of the profile.
@@ -49,6 +49,7 @@ fn start() -> Result<()> {
     };
     let config = Config::load(&arguments.overrides, |name| std::env::var(name).ok())?;
     open_many_files();
+    memory::give_back_soon();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     let done = runtime.block_on(serve(config, arguments));
     // What did not end in time ends with the process.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hybrid_guest::types::{Completion, Usage};
 
 use crate::error::{Fault, in_stream};
-use crate::json::{self, Members, Raw};
+use hybrid_guest::json::{self, Members, Raw};
 
 /// Reads a whole answer.
 pub(crate) fn completion(body: &str) -> Result<Completion, Fault> {

@@ -1,6 +1,6 @@
 //! Embeddings as upstreams answer them, in up to four depths of nesting, as one vector for each text.
 
-use crate::json::{self, Scan};
+use hybrid_guest::json::{self, Scan};
 
 /// One vector for each text, row after row.
 #[derive(Debug, PartialEq)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use hybrid_guest::types::{Failure, Reason};
 
 use crate::head::Head;
-use crate::json;
 use crate::retry::Again;
+use hybrid_guest::json;
 
 /// Of an upstream's own words; enough for a sentence, too little for a page.
 const MESSAGE_CHARS: usize = 300;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::json;
+use hybrid_guest::json;
 
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Head {

@@ -10,7 +10,6 @@ mod head;
 mod health;
 mod http;
 mod incoming;
-mod json;
 mod mapping;
 mod queue;
 mod reply;
@@ -321,7 +320,8 @@ impl Guest for HuggingFace {
                 let body = incoming.json().await?;
                 let rows = embedding::rows(&body, batch.len()).ok_or_else(|| reply::no_vectors(&body))?;
                 let counted = head.number("x-prompt-tokens").or_else(|| head.number("x-compute-tokens"));
-                let counted = counted.or_else(|| Some(chat::usage(json::member(&body, "usage")?)?.prompt_tokens));
+                let counted =
+                    counted.or_else(|| Some(chat::usage(hybrid_guest::json::member(&body, "usage")?)?.prompt_tokens));
                 Ok((rows, counted))
             };
             let ((rows, counted), made, index) = caller

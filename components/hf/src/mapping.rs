@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{self, Members, Raw};
+use hybrid_guest::json::{self, Members, Raw};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {

@@ -6,8 +6,8 @@ use crate::clock;
 use crate::config::{Base, Config};
 use crate::error::Fault;
 use crate::http::{self, Key};
-use crate::json;
 use crate::upstream::{Upstream, Wire};
+use hybrid_guest::json;
 
 /// The first wait between two looks; each is half as long again as the one before.
 const FIRST: Duration = Duration::from_millis(500);

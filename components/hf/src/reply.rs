@@ -8,7 +8,7 @@ use hybrid_guest::types::Segment;
 
 use crate::embedding;
 use crate::error::{Fault, in_stream};
-use crate::json::{self, Members};
+use hybrid_guest::json::{self, Members};
 
 /// A result inside JSON, or where it lies.
 #[derive(Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hybrid_guest::types::{Conversation, Message, PicturePrompt, Problem, Reason, Role};
 
 use crate::body::{Body, Chunks, Part};
-use crate::json;
+use hybrid_guest::json;
 
 /// One call, as often as it is tried.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use hybrid_guest::types::{Token, Usage};
 
 use crate::chat;
 use crate::error::{Fault, in_stream};
-use crate::json::{self, Members};
+use hybrid_guest::json::{self, Members};
 
 /// Longer events are no piece of an answer.
 const MAX_EVENT: usize = 1024 * 1024;

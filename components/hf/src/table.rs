@@ -7,8 +7,8 @@ use std::time::Duration;
 use hybrid_guest::table;
 
 use crate::config::Base;
-use crate::json;
 use crate::upstream::Task;
+use hybrid_guest::json;
 
 /// A service of the operator's.
 #[derive(Debug, Clone, PartialEq, Eq)]

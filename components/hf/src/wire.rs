@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use hybrid_guest::types::{PicturePrompt, Reason};
 
 use crate::body::{Body, Chunks, Part};
-use crate::json;
 use crate::request::{Request, finite, push_member, push_some};
 use crate::upstream::{Upstream, Wire, is_path};
+use hybrid_guest::json;
 
 /// A JSON object in the making; bytes go into it as data URIs, made when they are sent.
 struct Object {

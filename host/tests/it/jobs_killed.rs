@@ -28,7 +28,9 @@ pub fn start(folder: &Folder, standin: &Standin, store: &str, jobs: &str) -> (Pr
     let cache = folder.path().join("hybrid-ai-compiled");
     if !cache.exists() {
         std::fs::create_dir_all(&cache).expect("a folder");
-        std::os::unix::fs::symlink(root().join("target/test-data"), cache.join("hybrid-ai")).expect("a link");
+        let compiled = root().join("target/test-data");
+        std::fs::create_dir_all(&compiled).expect("a folder");
+        std::os::unix::fs::symlink(compiled, cache.join("hybrid-ai")).expect("a link");
     }
     let mut command = Process::command();
     command.args(["serve", "--components"]).arg(built()).arg("--config").arg(config);

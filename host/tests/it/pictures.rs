@@ -1,5 +1,4 @@
-//! A picture of up to 25 MB and 40 megapixels needs no more than 100 MB of the host's memory, whatever is done with it. Single
-//! runs take up to some 20 MB more, as its body happens to come in.
+//! A picture of up to 25 MB and 40 megapixels needs no more than 100 MB of the host's memory, whatever is done with it.
 
 use std::time::Duration;
 
@@ -39,14 +38,14 @@ const ASKED: [(&str, Photo, &str, &str); 5] = [
 async fn large_photos_take_little_memory() {
     let standin = Standin::start(Options::default()).expect("a stand-in");
     for (what, photo, model, prompt) in ASKED {
-        // How a body happens to come in makes a difference of up to thirty: the least of three is what is needed.
+        // One of them may meet a busy moment, in which what was freed is given back later.
         let mut rises = [0; 3];
         for rise in &mut rises {
             *rise = rise_mb(&standin, photo, model, prompt).await;
         }
         rises.sort_unstable();
         println!("{what}: {rises:?} MB");
-        assert!(rises[0] <= MOST_MB, "{what}: {rises:?} MB");
+        assert!(rises[1] <= MOST_MB, "{what}: {rises:?} MB");
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod bytes;
 pub mod catalogue;
 pub mod chain;
+pub mod json;
 mod onward;
 pub mod settings;
 pub mod shared;

@@ -1,26 +1,27 @@
 //! JSON looked at without building trees: members and elements as the slices of text they are.
 //!
-//! Written by hand for size: a general reader with its errors and its tables for numbers is a tenth of what this component
-//! may weigh. It takes what the grammar takes, and nothing else.
+//! Written by hand for size: a general reader with its errors and its tables for numbers is a tenth of what the component
+//! that needs it (`hf`) may weigh. It takes what the grammar takes, and nothing else. It stands here, since that component is
+//! compiled to be small, and this to be fast.
 
 use std::borrow::Cow;
 
 /// A value as it stands in the text; whole, by the grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Raw<'a>(&'a str);
+pub struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
-    pub(crate) fn get(self) -> &'a str {
+    pub fn get(self) -> &'a str {
         self.0
     }
 }
 
 /// An object's members in order.
-pub(crate) type Members<'a> = Vec<(Cow<'a, str>, Raw<'a>)>;
+pub type Members<'a> = Vec<(Cow<'a, str>, Raw<'a>)>;
 
 /// The members of an object that are not null; none when it is something else.
 #[inline(never)]
-pub(crate) fn members(json: &str) -> Option<Members<'_>> {
+pub fn members(json: &str) -> Option<Members<'_>> {
     let mut scan = Scan::new(json);
     let mut members = Members::new();
     scan.open(b'{')?;
@@ -38,17 +39,17 @@ pub(crate) fn members(json: &str) -> Option<Members<'_>> {
 
 /// The member of that name among those found.
 #[inline(never)]
-pub(crate) fn get<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
+pub fn get<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
     members.iter().find(|(key, _)| key == name).map(|(_, value)| value.get())
 }
 
 #[inline(never)]
-pub(crate) fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
+pub fn member<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     get(&members(json)?, name)
 }
 
 #[inline(never)]
-pub(crate) fn elements(json: &str) -> Option<Vec<Raw<'_>>> {
+pub fn elements(json: &str) -> Option<Vec<Raw<'_>>> {
     let mut scan = Scan::new(json);
     let mut elements = Vec::new();
     scan.open(b'[')?;
@@ -60,7 +61,7 @@ pub(crate) fn elements(json: &str) -> Option<Vec<Raw<'_>>> {
 
 /// The text of a JSON string, borrowed where nothing is escaped; none when it is something else.
 #[inline(never)]
-pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
+pub fn text(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if !inner.contains('\\') {
         return Some(Cow::Borrowed(inner));
@@ -107,7 +108,7 @@ fn unicode(rest: &str) -> Option<(char, usize)> {
 
 /// The number, to the last digit or two of its precision.
 #[inline(never)]
-pub(crate) fn number(json: &str) -> Option<f64> {
+pub fn number(json: &str) -> Option<f64> {
     let mut scan = Scan::new(json);
     scan.space();
     let number = scan.number()?;
@@ -116,7 +117,7 @@ pub(crate) fn number(json: &str) -> Option<f64> {
 
 /// Appends `value` as a JSON string.
 #[inline(never)]
-pub(crate) fn push_text(out: &mut Vec<u8>, value: &str) {
+pub fn push_text(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
     let bytes = value.as_bytes();
     let mut from = 0;
@@ -142,14 +143,14 @@ pub(crate) fn push_text(out: &mut Vec<u8>, value: &str) {
 }
 
 /// `value` as a JSON string.
-pub(crate) fn quoted(value: &str) -> String {
+pub fn quoted(value: &str) -> String {
     let mut out = Vec::with_capacity(value.len() + 2);
     push_text(&mut out, value);
     String::from_utf8(out).unwrap_or_default()
 }
 
 /// What stands for itself in JSON.
-pub(crate) trait Scalar {
+pub trait Scalar {
     fn push(self, out: &mut Vec<u8>);
 }
 
@@ -186,7 +187,7 @@ impl Scalar for f32 {
 }
 
 /// A place in a text.
-pub(crate) struct Scan<'a> {
+pub struct Scan<'a> {
     text: &'a str,
     at: usize,
     begun: bool,
@@ -196,7 +197,7 @@ pub(crate) struct Scan<'a> {
 const DEPTH: u32 = 100;
 
 impl<'a> Scan<'a> {
-    pub(crate) fn new(text: &'a str) -> Scan<'a> {
+    pub fn new(text: &'a str) -> Scan<'a> {
         Scan { text, at: 0, begun: false }
     }
 
@@ -212,7 +213,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The next byte after space, which is left there.
-    pub(crate) fn next(&mut self) -> Option<u8> {
+    pub fn next(&mut self) -> Option<u8> {
         self.space();
         self.peek()
     }
@@ -225,12 +226,12 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
-    pub(crate) fn open(&mut self, byte: u8) -> Option<()> {
+    pub fn open(&mut self, byte: u8) -> Option<()> {
         self.token(byte)
     }
 
     /// Whether another member or element follows; the closing byte is taken when none does.
-    pub(crate) fn more(&mut self, close: u8, first: bool) -> Option<bool> {
+    pub fn more(&mut self, close: u8, first: bool) -> Option<bool> {
         if self.next()? == close {
             self.at += 1;
             return Some(false);
@@ -242,7 +243,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Whether nothing but space is left.
-    pub(crate) fn end(&mut self) -> bool {
+    pub fn end(&mut self) -> bool {
         self.next().is_none()
     }
 
@@ -325,7 +326,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The number that begins here.
-    pub(crate) fn number(&mut self) -> Option<f64> {
+    pub fn number(&mut self) -> Option<f64> {
         let negative = self.peek()? == b'-';
         self.at += usize::from(negative);
         let leads_with_zero = self.peek()? == b'0';
