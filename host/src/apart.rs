@@ -106,10 +106,7 @@ async fn carry(
     let task = compute.spawn(async move {
         let _place = place;
         let mut work = Box::pin(drive(registry, worker, BodyDone::told()));
-        let work = std::future::poll_fn(move |cx| {
-            meter.resume();
-            work.as_mut().poll(cx)
-        });
+        let work = std::future::poll_fn(move |cx| meter.run_apart(|| work.as_mut().poll(cx)));
         // What follows the call may take as long as a request may.
         let end = match tokio::time::timeout(limit, work).await {
             Ok(end) => end.err().map(|broken| Broke::new(&broken)),

@@ -27,6 +27,8 @@ use crate::typed;
 const HTTP_HANDLER: &str = "wasi:http/handler@0.3.0";
 const HTTP_CLIENT: &str = "wasi:http/client@0.3.0";
 const CONFIG_STORE: &str = "wasi:config/store@0.2.0-draft-2024-09-27";
+/// The setting that tells a component which headers the host takes off where it hands a request on.
+const WITHHELD_SETTING: &str = "withheld";
 
 /// What every component is linked against. Lives as long as the process.
 pub struct Base {
@@ -113,6 +115,12 @@ impl<'a> Wiring<'a> {
         let loaded = &self.members[index];
         let mut linker = base.linker.clone();
         let mut keeps = false;
+        if let Some(grant) = config.grants.get(&loaded.name).filter(|grant| !grant.withholds.is_empty()) {
+            let withheld: Vec<_> = grant.withholds.iter().map(http::HeaderName::as_str).collect();
+            linker.allow_shadowing(true);
+            add_settings(&mut linker, Some(withheld.join(",")))?;
+            linker.allow_shadowing(false);
+        }
         for import in &loaded.imports {
             let is_link = loaded.exports.iter().any(|export| compatible(&export.name) == compatible(&import.name));
             match self.provider(index, &import.name) {
@@ -324,7 +332,7 @@ pub fn base(engine: &Engine, stores: Arc<Stores>) -> Result<Base> {
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<_, WasiHttp>(&mut linker, State::http)?;
     crate::hits::count(&mut linker)?;
-    add_settings(&mut linker)?;
+    add_settings(&mut linker, None)?;
     Ok(Base { linker, stores })
 }
 
@@ -359,16 +367,22 @@ enum SettingsError {
     Io(String),
 }
 
-fn add_settings(linker: &mut Linker<State>) -> Result<()> {
+/// The settings are the same for all components, but for what the host withholds from whom comes after this one.
+fn add_settings(linker: &mut Linker<State>, withheld: Option<String>) -> Result<()> {
     let mut instance = linker.instance(CONFIG_STORE)?;
-    instance.func_wrap("get", |store, (key,): (String,)| {
-        let value = store.data().settings.get(&key).cloned();
+    let own = withheld.clone();
+    instance.func_wrap("get", move |store, (key,): (String,)| {
+        let value = match key.as_str() {
+            WITHHELD_SETTING => own.clone(),
+            key => store.data().settings.get(key).cloned(),
+        };
         Ok((Ok::<Option<String>, SettingsError>(value),))
     })?;
-    instance.func_wrap("get-all", |store, (): ()| {
-        let all: Vec<(String, String)> =
-            store.data().settings.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        Ok((Ok::<Vec<(String, String)>, SettingsError>(all),))
+    instance.func_wrap("get-all", move |store, (): ()| {
+        let others = store.data().settings.iter().filter(|(key, _)| *key != WITHHELD_SETTING);
+        let all = others.map(|(key, value)| (key.clone(), value.clone()));
+        let own = withheld.iter().map(|names| (WITHHELD_SETTING.to_owned(), names.clone()));
+        Ok((Ok::<Vec<(String, String)>, SettingsError>(all.chain(own).collect()),))
     })?;
     Ok(())
 }

@@ -24,6 +24,7 @@ use wasmtime_wasi_http::{
 
 use crate::address::{NotPublic, PublicResolver, is_public};
 use crate::config::{ComponentLimits, Grant, Limits, Origin, Outbound};
+use crate::empty::{Empty, Piece};
 use crate::metrics::Metrics;
 use crate::trace::{self, Kind, Part, Span, TRACEPARENT, TRACESTATE, Value};
 use crate::waiting::{Wait, Waiting};
@@ -252,7 +253,7 @@ impl WasiHttpHooks for Hooks {
         Box::new(async move {
             let (guard, mut flight) = admitted?;
             let sent = Arc::clone(&flight.moved);
-            let request = request.map(|body| Counted { body, moved: sent }.boxed_unsync());
+            let request = request.map(|body| Counted { body, moved: sent, empty: Empty::default() }.boxed_unsync());
             // The head must come within this; hyper-util has its own limit for the connection.
             let wait = options.and_then(|options| options.first_byte_timeout);
             let sending = match guard {
@@ -297,6 +298,7 @@ fn counted(polled: Polled, moved: &Moved) -> Polled {
 struct Counted<B> {
     body: B,
     moved: Arc<Moved>,
+    empty: Empty,
 }
 
 impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Counted<B> {
@@ -305,6 +307,19 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Counted<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            match self.empty.look(frame) {
+                Piece::Passes => {}
+                Piece::Nothing => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Piece::TooMuchOfNothing => {
+                    self.moved.metrics.limits.add(&[&self.moved.component, "empty_pieces"], 1);
+                    return Poll::Ready(Some(Err(Error::InternalError(Some("only empty pieces came".to_owned())))));
+                }
+            }
+        }
         counted(polled, &self.moved)
     }
 

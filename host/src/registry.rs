@@ -19,6 +19,7 @@ use crate::apart::Home;
 use crate::canary::Trial;
 use crate::compile::Compiler;
 use crate::component::Loaded;
+use crate::compute;
 use crate::config::{Config, Grant, Outbound};
 use crate::fleet::Fleet;
 use crate::gen_ai::GenAi;
@@ -35,9 +36,6 @@ use crate::stats::Ledger;
 use crate::store::{self, State};
 use crate::trust;
 use crate::usage::Usage;
-
-/// Tells components which headers the host takes off where they hand a request on.
-const WITHHELD_SETTING: &str = "withheld";
 
 /// A store with the instances that requests have needed so far. It serves one request at a time, so that a trap costs
 /// one.
@@ -237,7 +235,7 @@ impl Registry {
             traces,
             intake,
             alone,
-            compute: tokio::runtime::Handle::current(),
+            compute: compute::threads()?.clone(),
             payload,
             fleet: OnceLock::new(),
             base,
@@ -439,9 +437,6 @@ impl Generation {
         let members = snapshot.members.len();
         let mut settings = config.settings.clone();
         settings.insert(inside::SECRET_SETTING.to_owned(), inside::secret().to_owned());
-        let withheld: Vec<_> =
-            config.grants.values().flat_map(|grant| &*grant.withholds).map(|it| it.as_str()).collect();
-        settings.insert(WITHHELD_SETTING.to_owned(), withheld.join(","));
         Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             snapshot,

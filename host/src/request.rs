@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use bytes::Bytes;
@@ -31,6 +31,7 @@ use crate::apart::Broke;
 use crate::arrival::{Arrival, Arriving};
 use crate::beside::Beside;
 use crate::config::Config;
+use crate::empty::{Empty, Piece};
 use crate::error::Refusal;
 use crate::forwarded::Secure;
 use crate::hits;
@@ -55,6 +56,9 @@ const LOG_KEY: HeaderName = HeaderName::from_static("x-log-key");
 /// Who answered. These go out too.
 const MODEL: HeaderName = HeaderName::from_static("x-model");
 const PROVIDER: HeaderName = HeaderName::from_static("x-provider");
+
+/// Until it is known why a component that gave no answer broke off.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What `serve` answers with.
 #[expect(
@@ -132,15 +136,11 @@ impl Course {
         if self.moved.is_some() {
             return self.drive.as_mut().poll(cx);
         }
-        self.meter.resume();
-        let poll = self.drive.as_mut().poll(cx);
+        let poll = self.meter.run(|| self.drive.as_mut().poll(cx));
         if poll.is_pending() && self.meter.computes() {
             let mut work = std::mem::replace(&mut self.drive, Box::pin(std::future::pending()));
             let meter = Arc::clone(&self.meter);
-            let moved = desk.compute.spawn(std::future::poll_fn(move |cx| {
-                meter.resume();
-                work.as_mut().poll(cx)
-            }));
+            let moved = desk.compute.spawn(std::future::poll_fn(move |cx| meter.run_apart(|| work.as_mut().poll(cx))));
             self.moved = Some(moved.abort_handle());
             self.drive = Box::pin(async move {
                 moved.await.unwrap_or_else(|error| Err(Broken { error: error.into(), components: String::new() }))
@@ -637,6 +637,17 @@ async fn wait_for_head(
         }
     })
     .await;
+    let event = match event {
+        // What was moved ends a moment before it is known here why.
+        Event::Silent if !ended => {
+            let end = std::future::poll_fn(|cx| course.poll(desk, cx));
+            match tokio::time::timeout(LAST_WORDS, end).await {
+                Ok(Err(broken)) => Event::Broken(broken),
+                Ok(Ok(())) | Err(_) => Event::Silent,
+            }
+        }
+        event => event,
+    };
     match event {
         // No client takes so many, and most break the connection off.
         Event::Head(Ok(Head { response, components }))
@@ -677,6 +688,7 @@ async fn wait_for_head(
                 expired: None,
                 events: events && left.is_none(),
                 at_rest: true,
+                empty: Empty::default(),
                 body,
                 course,
                 body_done,
@@ -778,6 +790,7 @@ pub struct GuestBody {
     events: bool,
     /// Whether what was sent ends with a whole event.
     at_rest: bool,
+    empty: Empty,
 }
 
 impl GuestBody {
@@ -851,6 +864,19 @@ impl http_body::Body for GuestBody {
         }
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
+                match this.empty.look(&frame) {
+                    Piece::Passes => {}
+                    Piece::Nothing => {
+                        // Others of this lane come first.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Piece::TooMuchOfNothing => {
+                        this.desk.registry.metrics.limits.add(&["", "empty_pieces"], 1);
+                        this.access.failure("an answer went on with nothing", &anyhow!("only empty pieces came"));
+                        return this.broken_off(&Refusal::Broken, Error::HttpResponseIncomplete);
+                    }
+                }
                 if let Some(data) = frame.data_ref() {
                     this.access.sent(data.len());
                     if this.events {

@@ -106,7 +106,7 @@ impl Server {
                 pages: pages.clone(),
                 beside: beside.clone(),
                 lane: number,
-                compute: tokio::runtime::Handle::current(),
+                compute: registry.compute.clone(),
                 tls: tls.clone(),
                 pinned: None,
             };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -227,12 +227,22 @@ impl WasiHttpView for State {
 /// Counts the time that a request computes, in ticks.
 ///
 /// The engine's clock goes on while a request waits, so that the first check after a wait always finds its deadline
-/// passed. Time counts only from when the store was last resumed.
+/// passed. Time counts only while the store runs. Runs that end before the clock finds them count together: a component
+/// that does a little and yields, again and again, computes as well as one that never yields.
 pub struct Meter {
     started: Instant,
-    /// Nanoseconds from `started` to when the store was last resumed.
-    resumed: AtomicU64,
-    /// Of this store.
+    /// It runs where others come first: what counts is the time that its thread got.
+    by_thread: AtomicBool,
+    /// Nanoseconds from `started` to when the store last began to run, and to when it last ended.
+    entered: AtomicU64,
+    left: AtomicU64,
+    /// From when on its running is not counted yet.
+    counted: AtomicU64,
+    /// Nanoseconds of earlier runs that are not counted yet.
+    uncounted: AtomicU64,
+    /// Nanoseconds that it ran of late.
+    busy: AtomicU64,
+    /// Of this store, each in one run.
     ticks: AtomicU64,
     /// Of the request, in all stores that work on it.
     all: AtomicU64,
@@ -242,11 +252,20 @@ pub struct Meter {
     request: Option<Arc<Meter>>,
 }
 
+/// One who runs for less than this part of the time waits rather than computes: a long stream must not become a
+/// computation by and by.
+const IDLE_SHARE: u64 = 16;
+
 impl Meter {
     fn new(members: usize, request: Option<Arc<Meter>>) -> Self {
         Self {
             started: Instant::now(),
-            resumed: AtomicU64::new(0),
+            by_thread: AtomicBool::new(false),
+            entered: AtomicU64::new(0),
+            left: AtomicU64::new(0),
+            counted: AtomicU64::new(0),
+            uncounted: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
             ticks: AtomicU64::new(0),
             all: AtomicU64::new(0),
             each: (0..members).map(|_| AtomicU64::new(0)).collect(),
@@ -260,30 +279,64 @@ impl Meter {
     }
 
     fn now(&self) -> u64 {
+        if self.by_thread.load(Ordering::Relaxed) {
+            let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            return time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned();
+        }
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn reset(&self) {
-        for ticks in [&self.ticks, &self.all].into_iter().chain(&self.each) {
-            ticks.store(0, Ordering::Relaxed);
+        self.by_thread.store(false, Ordering::Relaxed);
+        for number in [&self.ticks, &self.all, &self.uncounted, &self.busy].into_iter().chain(&self.each) {
+            number.store(0, Ordering::Relaxed);
         }
-        self.resume();
+        let now = self.now();
+        for time in [&self.entered, &self.left, &self.counted] {
+            time.store(now, Ordering::Relaxed);
+        }
     }
 
-    /// The store is about to run.
-    pub fn resume(&self) {
-        self.resumed.store(self.now(), Ordering::Relaxed);
+    /// Lets the store run, until it waits for something or yields.
+    pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        let began = self.now();
+        let waited = began.saturating_sub(self.left.load(Ordering::Relaxed));
+        let busy = self.busy.load(Ordering::Relaxed).saturating_sub(waited / IDLE_SHARE);
+        self.entered.store(began, Ordering::Relaxed);
+        self.counted.store(began, Ordering::Relaxed);
+        let done = work();
+        // Once its request is over the store may have begun another, on another thread.
+        if self.entered.load(Ordering::Relaxed) != began {
+            return done;
+        }
+        let ended = self.now();
+        self.left.store(ended, Ordering::Relaxed);
+        self.busy.store(busy + ended.saturating_sub(began), Ordering::Relaxed);
+        self.uncounted.fetch_add(ended.saturating_sub(self.counted.load(Ordering::Relaxed)), Ordering::Relaxed);
+        done
     }
 
-    /// The engine's clock found the store running: how many ticks its request has computed, or none if the store has only
-    /// just begun.
+    /// The same on a thread that computes.
+    pub fn run_apart<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.by_thread.store(true, Ordering::Relaxed);
+        self.run(work)
+    }
+
+    /// The engine's clock found the store running: how many ticks its request has computed, or none if it has hardly run
+    /// since the last.
     fn tick(self: &Arc<Self>) -> Option<u64> {
-        let running = self.now().saturating_sub(self.resumed.load(Ordering::Relaxed));
+        let now = self.now();
+        let run = now.saturating_sub(self.counted.load(Ordering::Relaxed));
         let most_of_a_tick = TICK.as_nanos() as u64 * 3 / 4;
-        (running >= most_of_a_tick).then(|| {
+        if run + self.uncounted.load(Ordering::Relaxed) < most_of_a_tick {
+            return None;
+        }
+        if now.saturating_sub(self.entered.load(Ordering::Relaxed)) >= most_of_a_tick {
             self.ticks.fetch_add(1, Ordering::Relaxed);
-            self.of_request().all.fetch_add(1, Ordering::Relaxed) + 1
-        })
+        }
+        self.counted.store(now, Ordering::Relaxed);
+        self.uncounted.store(0, Ordering::Relaxed);
+        Some(self.of_request().all.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// The tick was a member's: how many it has computed for the request.
@@ -293,7 +346,8 @@ impl Meter {
 
     /// Whether it computes rather than waits; a single tick may be chance.
     pub fn computes(&self) -> bool {
-        self.ticks.load(Ordering::Relaxed) >= 2
+        let busy = Duration::from_nanos(self.busy.load(Ordering::Relaxed));
+        self.ticks.load(Ordering::Relaxed) >= 2 || busy >= TICK * 2
     }
 }
 

@@ -20,6 +20,8 @@ cargo xtask model minilm           pack the weights of local-embedding anew, and
 cargo xtask bench [SECONDS]        requests per second and CPU of POST /llm, beside a native proxy; then the CPU of
                                    POST /embedding beside onnxruntime (`bench embedding` for that alone)
 cargo xtask bench swap [SWAPS]     what replacing a component costs those who ask meanwhile, and what it leaves behind
+cargo xtask bench compile          what those who ask notice of components that are compiled meanwhile (part of `swap`)
+cargo xtask bench misbehave        what a component that loops, hoards or floods costs those who ask for something else
 cargo xtask bench dist             how soon the file that `dist` makes answers, and its memory while idle
 cargo xtask bench connections      what connections cost that say nothing
 cargo xtask load                   our host under h2load and slowhttptest (wants both, from Debian)

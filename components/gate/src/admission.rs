@@ -10,7 +10,7 @@ use spin_sdk::wasip3::http::types::Fields;
 
 pub(crate) const ADMISSION: &str = "x-admission";
 pub(crate) const ADMITTED_AS: &str = "x-admitted-as";
-const COUNT: &str = "x-admission-count";
+pub(crate) const COUNT: &str = "x-admission-count";
 pub(crate) const CALLER: &str = "x-log-caller";
 
 /// What the front wants, as far as it is the front.

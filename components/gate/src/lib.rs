@@ -61,7 +61,8 @@ const LOG_USAGE: &str = "x-log-usage";
 /// Whose key a request came with, by name: for the front's log and counts.
 const LOG_KEY: &str = "x-log-key";
 /// What shows a key, or who asks for the front. It ends here: nobody behind the gate has use for it.
-const END_HERE: [&str; 4] = ["authorization", "x-api-key", admission::ADMISSION, admission::ADMITTED_AS];
+const END_HERE: [&str; 5] =
+    ["authorization", "x-api-key", admission::ADMISSION, admission::ADMITTED_AS, admission::COUNT];
 
 struct Gate;
 

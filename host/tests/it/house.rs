@@ -361,12 +361,16 @@ impl Process {
 
     /// The first line from now on that says something.
     pub fn says<T>(&self, what: impl Fn(&str) -> Option<T>) -> T {
+        let mut heard = String::new();
         loop {
             let lines = self.lines.lock().expect("nobody panics holding it");
-            let line = lines.recv_timeout(Duration::from_secs(120)).expect("the program says so in time");
+            let line = lines.recv_timeout(Duration::from_secs(120));
+            let line = line.unwrap_or_else(|error| panic!("the program did not say so: {error}; it said:\n{heard}"));
             if let Some(told) = what(&line) {
                 return told;
             }
+            heard.push_str(&line);
+            heard.push('\n');
         }
     }
 

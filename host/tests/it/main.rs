@@ -17,6 +17,7 @@ mod examples;
 mod faults;
 mod fleet;
 mod forwarded;
+mod hostile;
 mod http2;
 mod jobs;
 mod jobs_killed;

@@ -36,6 +36,14 @@ const GREETER: &str = r#"(component
     (with "card" (type $card)) (with "hello" (func $hello)) (with "count" (func $count))))
   (export "test:greet/greet@0.1.0" (instance $greet)))"#;
 
+/// Answered by callbacks that can go on calling back, where nobody may wait for them: they once took the host's own stack.
+const NOT_ASYNC: &str = r#"(component
+  (core module $code
+    (func (export "f") (result i32) i32.const 1)
+    (func (export "back") (param i32 i32 i32) (result i32) i32.const 1))
+  (core instance $i (instantiate $code))
+  (func (export "f") (canon lift (core func $i "f") async (callback (func $i "back")))))"#;
+
 fn component(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
@@ -176,6 +184,7 @@ fn bad() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("a stack that runs empty", invalid("(func drop)"), "compile"),
         ("a call of nobody", invalid("(func call 99)"), "compile"),
         ("a shared memory", invalid("(memory 1 1 shared)"), "compile"),
+        ("callbacks of what is not async", component(NOT_ASYNC), "compile"),
         (
             "a 64-bit table of the wrong kind",
             invalid("(table 1 externref) (func $f) (elem (table 0) (i32.const 0) func $f)"),

@@ -112,7 +112,7 @@ pub(super) async fn connect(address: &str) -> anyhow::Result<Sender> {
 }
 
 /// When the answer was there, or its first piece.
-async fn ask(sender: &mut Sender, address: &str, key: &str, way: Way) -> anyhow::Result<Instant> {
+pub(super) async fn ask(sender: &mut Sender, address: &str, key: &str, way: Way) -> anyhow::Result<Instant> {
     // A server may close a connection between requests.
     if sender.ready().await.is_err() {
         *sender = connect(address).await?;

@@ -6,8 +6,11 @@
 //! run. Embeddings, which are computed inside a component, are measured beside onnxruntime, and the voice inside the
 //! platform by how fast it speaks.
 
+mod compile;
 pub mod dist;
 pub mod load;
+mod misbehave;
+mod paced;
 mod picture;
 pub mod proxy;
 pub mod swap;
@@ -48,13 +51,17 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     match arguments {
         [only] if only == "dist" => return dist::run(),
         [only] if only == "connections" => return connections::run(),
+        [only] if only == "compile" => return swap::with_host(compile::measure),
+        [only] if only == "misbehave" => return swap::with_host(misbehave::measure),
         _ => {}
     }
     let seconds = match arguments {
         [] => 5.0,
         [only] if only == "embedding" || only == "picture" => 0.0,
         [seconds] => seconds.parse().context("the argument is a number of seconds, `embedding` or `picture`")?,
-        _ => bail!("usage: cargo xtask bench [SECONDS | embedding | picture | swap]"),
+        _ => bail!(
+            "usage: cargo xtask bench [SECONDS | embedding | picture | swap | compile | misbehave | dist | connections]"
+        ),
     };
     run_program(cargo().args(["build", "--release", "-p", "hybrid-ai"]))?;
     let host = tree::target().join("release/hybrid-ai");

@@ -18,6 +18,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use super::compile;
 use super::server::Server;
 use crate::process::{cargo, run as run_program};
 use crate::tree;
@@ -31,12 +32,12 @@ const STREAM_MODEL: &str = "bench/stream-slow-50";
 /// Versions that are swapped in turn when it is what is left behind that counts.
 const KNOWN: usize = 40;
 
-struct House {
-    server: Server,
+pub(super) struct House {
+    pub(super) server: Server,
     admin: String,
     components: PathBuf,
     original: Vec<u8>,
-    client: Client<HttpConnector, Full<Bytes>>,
+    pub(super) client: Client<HttpConnector, Full<Bytes>>,
 }
 
 /// What the load has seen.
@@ -57,10 +58,15 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
         [swaps] => swaps.parse().context("the argument is a number of swaps")?,
         _ => bail!("usage: cargo xtask bench swap [SWAPS]"),
     };
+    with_host(async |folder| measure(folder, swaps).await)
+}
+
+/// Builds the host, and measures it with a folder for what it serves.
+pub(super) fn with_host(measure: impl AsyncFnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     run_program(cargo().args(["build", "--release", "-p", "hybrid-ai"]))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let folder = std::env::temp_dir().join(format!("hybrid-ai-bench-{}", std::process::id()));
-    let done = runtime.block_on(measure(&folder, swaps));
+    let done = runtime.block_on(measure(&folder));
     let _ = fs::remove_dir_all(&folder);
     done
 }
@@ -68,12 +74,15 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
 async fn measure(folder: &Path, swaps: usize) -> anyhow::Result<()> {
     let ourselves = std::env::current_exe()?;
     let standin = Server::start("stand-in", &ourselves, &["standin"], &[])?;
-    let house = Arc::new(House::start(folder, &standin.address)?);
+    let house = Arc::new(House::start(folder, &standin.address, "[limits]\ndraining_versions = 64\n", &[])?);
     house.admin_answers().await?;
     house.swap(0).await?;
 
     println!("time from a file in place to the first answer by its version, milliseconds");
     first_answers(&house).await?;
+
+    println!("\nwhat those who ask notice of a component that is compiled");
+    compile::print(&house).await?;
 
     println!("\n{swaps} swaps of {NAME} under load: {SHORT} connections with short requests, {STREAMS} with streams");
     let quiet = load(&house, async |house: &House| {
@@ -115,7 +124,8 @@ async fn measure(folder: &Path, swaps: usize) -> anyhow::Result<()> {
 }
 
 impl House {
-    fn start(folder: &Path, upstream: &str) -> anyhow::Result<Self> {
+    /// The built components, with others in place of some of them or beside them.
+    pub(super) fn start(folder: &Path, upstream: &str, text: &str, others: &[(&str, &Path)]) -> anyhow::Result<Self> {
         let components = folder.join("components");
         fs::create_dir_all(&components)?;
         for entry in tree::target().join("components").read_dir().context("run `cargo xtask components` first")? {
@@ -124,12 +134,14 @@ impl House {
                 fs::copy(&path, components.join(path.file_name().context("a file's name")?))?;
             }
         }
+        for (name, file) in others {
+            fs::copy(file, components.join(format!("{name}.wasm"))).with_context(|| format!("copying {name}"))?;
+        }
         let original = fs::read(components.join(format!("{NAME}.wasm")))?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let admin = format!("127.0.0.1:{port}");
         let configuration = folder.join("hybrid.toml");
-        let limits = "[limits]\ndraining_versions = 64\n";
-        fs::write(&configuration, format!("admin.listen = \"{admin}\"\n{limits}"))?;
+        fs::write(&configuration, format!("admin.listen = \"{admin}\"\n{text}"))?;
         let data = folder.join("data");
         let (components_text, configuration, data, upstream) = (
             components.display().to_string(),
@@ -149,8 +161,21 @@ impl House {
         Ok(Self { server, admin, components, original, client })
     }
 
+    /// Forgets what is known of a component's functions, so that the next version of it is compiled whole.
+    pub(super) fn forget_functions(&self, name: &str) -> anyhow::Result<()> {
+        let compiled = self.components.with_file_name("data").join("compiled");
+        for entry in compiled.read_dir().with_context(|| format!("reading {}", compiled.display()))? {
+            let path = entry?.path();
+            let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+            if file.starts_with(&format!("{name}-")) && file.ends_with(".functions") {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for the admin address, which the host opens after the one that serves.
-    async fn admin_answers(&self) -> anyhow::Result<()> {
+    pub(super) async fn admin_answers(&self) -> anyhow::Result<()> {
         let began = Instant::now();
         while tokio::net::TcpStream::connect(&self.admin).await.is_err() {
             ensure!(began.elapsed() < Duration::from_secs(10), "nobody listens on the admin address, {}", self.admin);
@@ -161,22 +186,24 @@ impl House {
 
     /// The bytes of a version.
     fn version(&self, number: usize) -> Vec<u8> {
-        let mut bytes = self.original.clone();
-        bytes.extend_from_slice(&[0, 6, 1, b'v']);
-        bytes.extend_from_slice(&(number as u32).to_le_bytes());
-        bytes
+        versioned(&self.original, number)
     }
 
     async fn swap(&self, number: usize) -> anyhow::Result<()> {
+        let (status, told) = self.put(NAME, self.version(number)).await?;
+        ensure!(status == StatusCode::OK, "version {number} was refused: {told}");
+        Ok(())
+    }
+
+    pub(super) async fn put(&self, name: &str, bytes: Vec<u8>) -> anyhow::Result<(StatusCode, String)> {
         let request = Request::builder()
             .method(Method::PUT)
-            .uri(format!("http://{}/components/{NAME}", self.admin))
-            .body(Full::new(self.version(number).into()))?;
+            .uri(format!("http://{}/components/{name}", self.admin))
+            .body(Full::new(bytes.into()))?;
         let answer = self.client.request(request).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
-        ensure!(status == StatusCode::OK, "version {number} was refused: {}", String::from_utf8_lossy(&body));
-        Ok(())
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
     /// One request, its answer whole: which version of the component answered.
@@ -221,6 +248,14 @@ impl House {
             .collect::<BTreeSet<_>>()
             .len())
     }
+}
+
+/// The same component with a section that means nothing: other bytes.
+pub(super) fn versioned(original: &[u8], number: usize) -> Vec<u8> {
+    let mut bytes = original.to_vec();
+    bytes.extend_from_slice(&[0, 6, 1, b'v']);
+    bytes.extend_from_slice(&(number as u32).to_le_bytes());
+    bytes
 }
 
 /// A file renamed into place, and asking until its version answers: new ones, and ones that were compiled before.

@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use spin_sdk::wasip3::clocks::monotonic_clock::wait_for;
 use spin_sdk::wasip3::exports::http::handler::Guest;
 use spin_sdk::wasip3::http::client;
-use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request, Response, Scheme};
+use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Method, Request, RequestOptions, Response, Scheme};
 use spin_sdk::wasip3::{random, spawn, wit_future, wit_stream};
+use spin_sdk::wit_bindgen::{StreamResult, StreamWriter, yield_async};
 
 struct Probe;
 
@@ -150,19 +151,58 @@ impl Guest for Probe {
                 });
                 Ok(respond(body))
             }
+            // Does next to nothing and lets others come first, for ever.
+            "/yield" => loop {
+                yield_async().await;
+            },
+            // An answer that goes on and on with nothing in it.
+            "/nothing" => {
+                let (nothing, body) = wit_stream::new();
+                spawn(write_nothing(nothing));
+                Ok(respond(body))
+            }
             // Sends a request to the authority named in the query, and hands its answer on.
-            "/send" => {
-                let (_, trailers) = wit_future::new(|| Ok(None));
-                let (outgoing, _) = Request::new(Fields::new(), None, trailers, None);
-                let _ = outgoing.set_method(&Method::Get);
-                let _ = outgoing.set_scheme(Some(&Scheme::Http));
-                let _ = outgoing.set_authority(Some(query));
-                let _ = outgoing.set_path_with_query(Some("/from-probe"));
-                client::send(outgoing).await
+            "/send" => client::send(request_to(query, None, None)).await,
+            // The same with a body that goes on and on with nothing in it.
+            "/send-nothing" => {
+                let (nothing, body) = wit_stream::new();
+                spawn(write_nothing(nothing));
+                client::send(request_to(query, Some(body), None)).await
+            }
+            // The same, and nobody may take any time at it: for a connection, for the answer's head or between its bytes.
+            "/send-in-no-time" => {
+                let (what, authority) = query.split_once('@').unwrap_or_default();
+                let options = RequestOptions::new();
+                let _ = match what {
+                    "connect" => options.set_connect_timeout(Some(0)),
+                    "head" => options.set_first_byte_timeout(Some(0)),
+                    _ => options.set_between_bytes_timeout(Some(0)),
+                };
+                client::send(request_to(authority, None, Some(options))).await
             }
             _ => text("?"),
         }
     }
+}
+
+async fn write_nothing(mut to: StreamWriter<u8>) {
+    while matches!(to.write(Vec::new()).await.0, StreamResult::Complete(_)) {}
+}
+
+fn request_to(
+    authority: &str,
+    body: Option<spin_sdk::wit_bindgen::StreamReader<u8>>,
+    options: Option<RequestOptions>,
+) -> Request {
+    let (_, trailers) = wit_future::new(|| Ok(None));
+    // Few would send a body with a GET.
+    let method = if body.is_some() { Method::Post } else { Method::Get };
+    let (request, _) = Request::new(Fields::new(), body, trailers, options);
+    let _ = request.set_method(&method);
+    let _ = request.set_scheme(Some(&Scheme::Http));
+    let _ = request.set_authority(Some(authority));
+    let _ = request.set_path_with_query(Some("/from-probe"));
+    request
 }
 
 fn number(text: &str) -> u64 {
