@@ -88,3 +88,36 @@ where
     accessor.with(|mut access| access.data_mut().note_call(target.member, began.elapsed()));
     Ok(results)
 }
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::component::{Component, Linker};
+
+    use super::*;
+    use crate::component::Loaded;
+    use crate::config::{Config, Overrides};
+    use crate::stats::Stats;
+    use crate::store::engine;
+
+    /// A record that gains a field is carried as `Val`s again, and nobody would notice.
+    #[test]
+    fn the_calls_of_a_chat_have_types() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/components/llm.wasm");
+        let bytes = std::fs::read(file).expect("`cargo xtask components` has built it");
+        let config = Config::load(&Overrides::default(), |_| None).expect("the defaults");
+        let engine = engine(&config.limits).expect("an engine");
+        let code = Component::new(&engine, &bytes).expect("a component");
+        let loaded = Loaded::new(&engine, "llm", 0, &"0".repeat(64), code, Arc::new(Stats::new(1)));
+        let mut linker = Linker::new(&engine);
+        let mut typed = Vec::new();
+        for interface in loaded.imports.iter().chain(&loaded.exports).filter(|one| one.name.starts_with("hybrid:")) {
+            let mut instance = linker.instance(&interface.name).expect("a name");
+            for function in &interface.functions {
+                if define(&mut instance, function, Target { member: 0, function: 0 }).expect("it is defined") {
+                    typed.push(function.name.as_str());
+                }
+            }
+        }
+        assert_eq!(typed, ["chat", "chat-stream", "complete", "complete-stream"]);
+    }
+}

@@ -38,14 +38,12 @@ const ASKED: [(&str, Photo, &str, &str); 5] = [
 async fn large_photos_take_little_memory() {
     let standin = Standin::start(Options::default()).expect("a stand-in");
     for (what, photo, model, prompt) in ASKED {
-        // One of them may meet a busy moment, in which what was freed is given back later.
         let mut rises = [0; 3];
         for rise in &mut rises {
             *rise = rise_mb(&standin, photo, model, prompt).await;
         }
-        rises.sort_unstable();
         println!("{what}: {rises:?} MB");
-        assert!(rises[1] <= MOST_MB, "{what}: {rises:?} MB");
+        assert!(rises.iter().all(|rise| *rise <= MOST_MB), "{what}: {rises:?} MB");
     }
 }
 
