@@ -114,10 +114,10 @@ impl Node {
             return None;
         }
         scan.open(b'[')?;
-        if scan.next()? != b'[' {
+        if scan.ahead()? != b'[' {
             let mut row = Vec::new();
             while scan.more(b']', row.is_empty())? {
-                scan.next()?;
+                scan.ahead()?;
                 row.push(scan.number()? as f32);
             }
             return (!row.is_empty()).then_some(Node::Row(row));

@@ -213,13 +213,13 @@ impl<'a> Scan<'a> {
     }
 
     /// The next byte after space, which is left there.
-    pub fn next(&mut self) -> Option<u8> {
+    pub fn ahead(&mut self) -> Option<u8> {
         self.space();
         self.peek()
     }
 
     fn token(&mut self, byte: u8) -> Option<()> {
-        if self.next()? != byte {
+        if self.ahead()? != byte {
             return None;
         }
         self.at += 1;
@@ -232,7 +232,7 @@ impl<'a> Scan<'a> {
 
     /// Whether another member or element follows; the closing byte is taken when none does.
     pub fn more(&mut self, close: u8, first: bool) -> Option<bool> {
-        if self.next()? == close {
+        if self.ahead()? == close {
             self.at += 1;
             return Some(false);
         }
@@ -244,12 +244,12 @@ impl<'a> Scan<'a> {
 
     /// Whether nothing but space is left.
     pub fn end(&mut self) -> bool {
-        self.next().is_none()
+        self.ahead().is_none()
     }
 
     /// The next value, whatever it is.
     fn value(&mut self, depth: u32) -> Option<&'a str> {
-        let first = self.next()?;
+        let first = self.ahead()?;
         let start = self.at;
         match first {
             b'"' => self.string()?,
@@ -259,7 +259,7 @@ impl<'a> Scan<'a> {
                 let mut first = true;
                 while self.more(b'}', first)? {
                     first = false;
-                    if self.next()? != b'"' {
+                    if self.ahead()? != b'"' {
                         return None;
                     }
                     self.string()?;
@@ -384,7 +384,12 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::tests::reply;
+
+    /// A recorded message of an upstream's.
+    fn reply(name: &str) -> Vec<u8> {
+        let path = format!("{}/../../components/hf/tests/replies/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
 
     #[test]
     fn nulls_are_not_there_and_text_is_unescaped() {
