@@ -86,10 +86,10 @@ async fn carry(
     });
     let gone = || wasmtime::Error::msg("the host has ended");
     let (Some(registry), Some(generation)) = (registry, generation) else { return Err(gone()) };
-    let place = Arc::clone(&generation.apart[target.member]).acquire_owned().await?;
+    let place = Arc::clone(&generation.apart[target.member].places).acquire_owned().await?;
 
     let limit = generation.config.limits.request();
-    let mut worker = registry.worker_apart(generation, target.member, lane);
+    let mut worker = registry.worker_apart(generation, target.member, lane).await;
     worker.served += 1;
     worker.store.set_epoch_deadline(1);
     let state = worker.store.data_mut();

@@ -339,6 +339,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Whether every request gets instances of its own.
+    pub fn has_fresh_instances(&self) -> bool {
+        self.isolation == Isolation::Request || self.requests_per_instance == 1
+    }
+
     fn check(&self) -> Result<()> {
         let zero = [
             ("concurrent_requests", self.concurrent_requests as u64),

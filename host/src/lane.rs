@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tokio::net::TcpStream;
@@ -18,6 +18,8 @@ use crate::tasks::Tasks;
 
 /// How often a lane looks whether there is memory to give back.
 const TIDY: Duration = Duration::from_secs(1);
+/// Instances that had nothing to do for so long go. New ones cost a request a millisecond or two.
+const SPARE: Duration = Duration::from_secs(10);
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Work = Box<dyn FnOnce(Arc<Desk>) -> Running + Send>;
@@ -120,11 +122,16 @@ impl Beginning {
             runtime.block_on(async move {
                 let tasks = Tasks::default();
                 let mut tidying = tokio::time::interval(TIDY);
+                let mut looked = Instant::now();
                 loop {
                     let given = tokio::select! {
                         given = given.recv() => given,
                         _ = tidying.tick() => {
                             memory::tidy();
+                            if looked.elapsed() >= SPARE {
+                                looked = Instant::now();
+                                desk.registry.spare(desk.lane);
+                            }
                             continue;
                         }
                     };

@@ -50,6 +50,7 @@ mod held;
 mod history;
 mod hits;
 mod http2;
+mod idle;
 mod inside;
 mod intake;
 mod jobs;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::{Instance, TypedFunc};
 use wasmtime::{Engine, Store};
@@ -23,10 +23,12 @@ use crate::compute;
 use crate::config::{Config, Grant, Outbound};
 use crate::fleet::Fleet;
 use crate::gen_ai::GenAi;
+use crate::idle::{IdleWorker, Shelf};
 use crate::inside;
 use crate::intake::Intake;
 use crate::keyvalue::Stores;
 use crate::link::Base;
+use crate::memory;
 use crate::metrics::Metrics;
 use crate::otlp::Traces;
 use crate::outbound::{Hooks, Pool, Sender};
@@ -74,21 +76,29 @@ pub struct Generation {
     pub config: Arc<Config>,
     settings: Arc<BTreeMap<String, String>>,
     /// By lane, and then those for calls apart, by member.
-    idle: Vec<Mutex<Vec<IdleWorker>>>,
-    /// How many calls of a member may be at work apart at once: more than there are cores would be no faster.
-    pub apart: Vec<Arc<Semaphore>>,
+    idle: Vec<Shelf>,
+    /// By member.
+    pub apart: Vec<Apart>,
     retired: AtomicBool,
     retired_at: Mutex<Option<Instant>>,
     /// Told when `limits.drain_deadline_ms` has passed since the retirement: what still runs ends now.
     pub expired: CancellationToken,
 }
 
-/// A worker without its generation, which owns it.
-struct IdleWorker {
-    store: Store<State>,
-    entry: Option<Live>,
-    served: u32,
+/// The calls of a member that are worked on apart.
+pub struct Apart {
+    /// How many may be at work at once: more than there are cores would be no faster.
+    pub places: Arc<Semaphore>,
+    /// A worker was given back.
+    back: Notify,
+    /// Somebody looks later whether fewer workers are enough.
+    is_watched: AtomicBool,
 }
+
+/// A new instance costs as much: whose turn it is may wait so long for one that is about to be free.
+const MOMENT: Duration = Duration::from_millis(2);
+/// A second worker apart that had nothing to do for so long goes: it has the pages of its weights mapped as the first has.
+const SPARE: Duration = Duration::from_millis(10);
 
 /// Lives as long as the process.
 pub struct Registry {
@@ -223,6 +233,8 @@ impl Registry {
         }
         let intake = Intake { compiler: Compiler::new(&engine, &config.program, &config.data_dir), ledger };
         let snapshot = snapshot(&intake, &engine, &base, &config)?;
+        // This thread has read the files, and will do nothing more of that kind.
+        memory::give_back();
         let places = config.limits.concurrent_requests;
         Ok(Arc::new(Self {
             pools: (0..=lanes).map(|_| Pool::new(&config.limits)).collect::<Result<_>>()?,
@@ -371,13 +383,23 @@ impl Registry {
     }
 
     /// A worker for a call of a member apart, made from a lane.
-    pub fn worker_apart(self: &Arc<Self>, generation: Arc<Generation>, member: usize, lane: usize) -> Worker {
-        self.worker_of(generation, self.pools.len() + member, lane)
+    pub async fn worker_apart(self: &Arc<Self>, generation: Arc<Generation>, member: usize, lane: usize) -> Worker {
+        let shelf = self.pools.len() + member;
+        let apart = &generation.apart[member];
+        let back = apart.back.notified();
+        let is_empty = generation.idle[shelf].is_empty();
+        // One place is the caller's; whoever holds another has a worker, or had it until now.
+        let others = cores().saturating_sub(apart.places.available_permits() + 1);
+        if is_empty && others > 0 {
+            let _ = tokio::time::timeout(MOMENT, back).await;
+        } else {
+            drop(back);
+        }
+        self.worker_of(generation, shelf, lane)
     }
 
     fn worker_of(self: &Arc<Self>, generation: Arc<Generation>, shelf: usize, lane: usize) -> Worker {
-        let waiting = generation.idle[shelf].lock().expect("nobody panics holding it").pop();
-        match waiting {
+        match generation.idle[shelf].take() {
             Some(IdleWorker { store, entry, served }) => Worker { store, entry, served, shelf, generation },
             None => {
                 let limits = &generation.config.limits;
@@ -396,7 +418,16 @@ impl Registry {
 
     /// Workers that wait for a request.
     pub fn idle(&self) -> usize {
-        self.current().idle.iter().map(|lane| lane.lock().expect("nobody panics holding it").len()).sum()
+        self.current().idle.iter().map(Shelf::len).sum()
+    }
+
+    /// Lets the workers of a lane go that it did not need since this was last called.
+    pub fn spare(&self, lane: usize) {
+        let spare = self.current().idle[lane].spare(|| {});
+        if !spare.is_empty() {
+            // Each gives back some megabytes, while the lane has requests to serve.
+            self.compute.spawn(async move { drop(spare) });
+        }
     }
 
     /// Keeps a worker for the next request, unless it has served its time.
@@ -408,14 +439,40 @@ impl Registry {
             || matches!(entry, Some(Live::Incoming(_)))
             || has_grown(&store, &generation, limits.kept_memory_bytes)
             || store.data().is_for_one_request();
+        let apart = shelf.checked_sub(self.pools.len()).map(|member| &generation.apart[member]);
         if spent || generation.retired.load(Ordering::Acquire) {
-            return;
+            drop(store);
+        } else {
+            let waiting = generation.idle[shelf].put(IdleWorker { store, entry, served });
+            // A retirement between the look and the push has cleared the list already; nobody will take from it again.
+            if generation.retired.load(Ordering::Acquire) {
+                generation.retire();
+            }
+            if let Some(apart) = apart
+                && waiting > 1
+                && !apart.is_watched.swap(true, Ordering::AcqRel)
+            {
+                self.compute.spawn(spare_apart(Arc::downgrade(&generation), shelf, shelf - self.pools.len()));
+            }
         }
-        generation.idle[shelf].lock().expect("nobody panics holding it").push(IdleWorker { store, entry, served });
-        // A retirement between the look and the push has cleared the list already; nobody will take from it again.
-        if generation.retired.load(Ordering::Acquire) {
-            generation.retire();
+        if let Some(apart) = apart {
+            apart.back.notify_waiters();
         }
+    }
+}
+
+/// Lets workers apart go that nobody needs, until one is left.
+async fn spare_apart(generation: Weak<Generation>, shelf: usize, member: usize) {
+    let mut is_over = false;
+    while !is_over {
+        tokio::time::sleep(SPARE).await;
+        let Some(generation) = generation.upgrade() else { return };
+        let watched = &generation.apart[member].is_watched;
+        drop(generation.idle[shelf].spare(|| {
+            // Whoever puts another there has it looked at again.
+            watched.store(false, Ordering::Release);
+            is_over = true;
+        }));
     }
 }
 
@@ -431,6 +488,13 @@ fn has_grown(store: &Store<State>, generation: &Generation, kept: usize) -> bool
     (state.memory.bytes as u64).saturating_sub(mapped) > kept as u64
 }
 
+impl Apart {
+    fn new() -> Self {
+        let places = Arc::new(Semaphore::new(cores()));
+        Self { places, back: Notify::new(), is_watched: AtomicBool::new(false) }
+    }
+}
+
 impl Generation {
     fn new(snapshot: Snapshot, config: Arc<Config>, lanes: usize) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
@@ -442,8 +506,8 @@ impl Generation {
             snapshot,
             settings: Arc::new(settings),
             config,
-            idle: (0..lanes + members).map(|_| Mutex::default()).collect(),
-            apart: (0..members).map(|_| Arc::new(Semaphore::new(cores()))).collect(),
+            idle: (0..lanes + members).map(|_| Shelf::default()).collect(),
+            apart: (0..members).map(|_| Apart::new()).collect(),
             retired: AtomicBool::new(false),
             retired_at: Mutex::default(),
             expired: CancellationToken::new(),
@@ -453,10 +517,7 @@ impl Generation {
     fn retire(&self) {
         self.retired.store(true, Ordering::Release);
         self.retired_at.lock().expect("nobody panics holding it").get_or_insert_with(Instant::now);
-        for idle in &self.idle {
-            let idle = std::mem::take(&mut *idle.lock().expect("nobody panics holding it"));
-            drop(idle);
-        }
+        self.idle.iter().for_each(Shelf::clear);
     }
 
     /// The version of a component that serves here.
@@ -483,6 +544,7 @@ impl Worker {
             .map(|index| instance.get_func(&mut self.store, index).context("an exported function is there"))
             .collect::<Result<Arc<[_]>>>()?;
         self.store.data_mut().live[member] = Some(live);
+        member_of.loaded.stats.instance();
         Ok(instance)
     }
 

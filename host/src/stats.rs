@@ -11,6 +11,7 @@ use crate::metrics::{Collect, Histogram, Page, Times};
 pub struct Stats {
     lanes: Box<[Counts]>,
     traps: AtomicU64,
+    instances: AtomicU64,
     /// The largest linear memory that an instance has had.
     memory_bytes: AtomicU64,
     pub since: SystemTime,
@@ -29,6 +30,7 @@ impl Stats {
         Self {
             lanes: (0..lanes).map(|_| Counts::default()).collect(),
             traps: AtomicU64::new(0),
+            instances: AtomicU64::new(0),
             memory_bytes: AtomicU64::new(0),
             since: SystemTime::now(),
         }
@@ -47,6 +49,11 @@ impl Stats {
         self.traps.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// An instance was made.
+    pub fn instance(&self) {
+        self.instances.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn memory(&self, bytes: usize) {
         self.memory_bytes.fetch_max(bytes as u64, Ordering::Relaxed);
     }
@@ -54,6 +61,7 @@ impl Stats {
     pub fn sight(&self) -> Sight {
         let mut sight = Sight {
             traps: self.traps.load(Ordering::Relaxed),
+            instances: self.instances.load(Ordering::Relaxed),
             memory_bytes: self.memory_bytes.load(Ordering::Relaxed),
             ..Sight::default()
         };
@@ -70,6 +78,7 @@ impl Stats {
 pub struct Sight {
     pub requests: u64,
     pub traps: u64,
+    pub instances: u64,
     pub memory_bytes: u64,
     pub calls: Times,
 }
@@ -96,6 +105,7 @@ impl Account {
                 let sight = stats.sight();
                 past.requests += sight.requests;
                 past.traps += sight.traps;
+                past.instances += sight.instances;
                 past.calls.add(&sight.calls);
             }
             held
@@ -130,6 +140,7 @@ impl Collect for Ledger {
                 for sight in account.live.iter().map(|stats| stats.sight()) {
                     total.requests += sight.requests;
                     total.traps += sight.traps;
+                    total.instances += sight.instances;
                     total.memory_bytes = total.memory_bytes.max(sight.memory_bytes);
                     total.calls.add(&sight.calls);
                 }
@@ -144,6 +155,7 @@ impl Collect for Ledger {
         };
         family(page, "hybrid_component_requests_total", "counter", "Requests a component worked on.", |s| s.requests);
         family(page, "hybrid_component_traps_total", "counter", "Requests a component broke off.", |s| s.traps);
+        family(page, "hybrid_component_instances_total", "counter", "Instances made of a component.", |s| s.instances);
         family(
             page,
             "hybrid_component_memory_bytes",

@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::outbound::Hooks;
 use crate::stats::Stats;
 use crate::stdio::Pipe;
+use crate::typed::Compared;
 use crate::waiting::Waiting;
 
 /// CPU time is counted in ticks, and a component that computes yields to other requests once a tick.
@@ -56,6 +57,8 @@ pub struct State {
     lane: usize,
     /// By member of the snapshot; its functions once it is instantiated.
     pub live: Vec<Option<Arc<[Func]>>>,
+    /// Those of them whose types are known.
+    pub typed: Compared,
     /// Members that worked on the request, in the order of their first call.
     pub used: Vec<usize>,
     /// Members that a call waits for.
@@ -113,6 +116,7 @@ impl State {
             settings,
             output,
             live: vec![None; roster.len()],
+            typed: Compared::default(),
             meter: Arc::new(Meter::new(roster.len(), None)),
             roster,
             lane,
@@ -413,6 +417,8 @@ fn features() -> EngineConfig {
         .wasm_component_model(true)
         .wasm_component_model_async(true)
         .epoch_interruption(true)
+        // Nobody unwinds through Wasm but Windows; telling the system of it costs memory for each version.
+        .native_unwind_info(cfg!(windows))
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32));
     config
 }
@@ -479,11 +485,13 @@ pub fn engine(limits: &Limits) -> Result<Engine> {
         .max_memories_per_module(1)
         .max_component_instance_size(8 * 1024 * 1024)
         .max_core_instance_size(4 * 1024 * 1024)
+        // What an instance has mapped of its file stays mapped where the scan finds it clean: the next fresh instance
+        // takes it over. Where fresh ones are rare, the pages of weights of one that went would only lie there.
+        .pagemap_scan(if limits.has_fresh_instances() { Enabled::Auto } else { Enabled::No });
+    match limits.isolation {
         // Freed memory goes back to the system at once but for this much, which makes the next fresh instance cheap.
         // Giving back in batches makes fresh instances cheaper still, but keeps the memory of up to a batch of large
         // requests: instances are reused, so it is not worth it.
-        .pagemap_scan(Enabled::Auto);
-    match limits.isolation {
         Isolation::Reuse => pool.linear_memory_keep_resident(512 * 1024).decommit_batch_size(1),
         // Here every request makes fresh ones.
         Isolation::Request => pool.linear_memory_keep_resident(2 * 1024 * 1024).decommit_batch_size(64),

@@ -53,10 +53,11 @@ pub fn start(registry: &Arc<Registry>, folder: Option<PathBuf>) -> Result<Swaps>
     Ok(swaps)
 }
 
-/// Ends what drains for too long, and trials that are decided.
+/// Ends what drains for too long, and trials that are decided; gives back memory that is free.
 fn watch(registry: &Weak<Registry>, swaps: &WeakSwaps) {
     loop {
         std::thread::sleep(WATCH);
+        memory::give_back_unused();
         let (Some(registry), Some(swaps)) = (registry.upgrade(), swaps.upgrade()) else { return };
         drop(registry.draining());
         let Some(trial) = registry.canary.load_full() else { continue };

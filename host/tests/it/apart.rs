@@ -40,15 +40,17 @@ async fn the_texts_of_one_list_are_worked_on_in_several_stores() {
     let names: Vec<&str> = components.split(',').map(|one| one.split('@').next().unwrap_or_default()).collect();
     assert_eq!(names.iter().filter(|name| **name == "local-embedding").count(), 1, "{components}");
     assert!(!whole.headers.contains_key("x-placeholder"));
-    // A store is made where all there are have a call to work on; that of the request is one more.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let all_are_back = async {
-        while house.registry.idle() != 1 + cores.min(8) {
+    let made = sample(&house, "hybrid_component_instances_total{component=\"local-embedding\"} ").await;
+    assert_eq!(made, cores.min(8) as u64, "instances on {cores} cores");
+    // At rest one is enough; the other store is that of the request.
+    let one_is_left = async {
+        while house.registry.idle() != 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), all_are_back).await.unwrap_or_else(|_| {
-        panic!("{} stores wait on {cores} cores", house.registry.idle());
+    tokio::time::timeout(Duration::from_secs(10), one_is_left).await.unwrap_or_else(|_| {
+        panic!("{} stores wait", house.registry.idle());
     });
 
     let whole = whole.json();
@@ -62,6 +64,17 @@ async fn the_texts_of_one_list_are_worked_on_in_several_stores() {
         tokens += one["usage"]["total_tokens"].as_u64().expect("a count");
     }
     assert_eq!((rows.len(), &whole["usage"]["total_tokens"]), (41, &json!(tokens)));
+}
+
+/// Who asks one after the other needs one instance, although the next question comes as soon as the answer is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_one_after_the_other_share_an_instance() {
+    let house = House::of(&built(), "").await;
+    for number in 0..20 {
+        let one = json!({ "text": text(number), "model": "local/all-MiniLM-L6-v2" });
+        assert_eq!(post(&house, "/embedding", &one).await.status, StatusCode::OK);
+    }
+    assert_eq!(sample(&house, "hybrid_component_instances_total{component=\"local-embedding\"} ").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

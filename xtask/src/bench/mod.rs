@@ -25,7 +25,7 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 
 use crate::process::{cargo, run as run_program};
-use crate::{compose, tree};
+use crate::{components, compose, tree};
 use load::{Load, Way};
 use server::Server;
 
@@ -71,8 +71,9 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
         _ => {}
     }
     let ourselves = std::env::current_exe()?;
+    components::build(&[])?;
+    compose::all(false)?;
     let composed = compose::file("hybrid-ai");
-    ensure!(composed.is_file(), "there is no {}; `cargo xtask compose` makes it", composed.display());
 
     let standin = Server::start("stand-in", &ourselves, &["standin", "--zero-latency"], &[])?;
     let upstream = format!("http://{}", standin.address);
