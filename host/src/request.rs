@@ -123,7 +123,8 @@ pub struct Desk {
 /// A store at work on a request, polled by the connection's task until it ends.
 ///
 /// What computes would hold up every other request of its lane, so at the second tick it is moved to the threads that
-/// are there for it; from then on this only waits for it.
+/// are there for it, and where it comes to a member that is known to compute, before that one begins. From then on this only
+/// waits for it.
 struct Course {
     drive: Drive,
     meter: Arc<Meter>,
@@ -136,18 +137,21 @@ impl Course {
         if self.moved.is_some() {
             return self.drive.as_mut().poll(cx);
         }
-        let poll = self.meter.run(|| self.drive.as_mut().poll(cx));
-        if poll.is_pending() && self.meter.computes() {
-            let mut work = std::mem::replace(&mut self.drive, Box::pin(std::future::pending()));
-            let meter = Arc::clone(&self.meter);
-            let moved = desk.compute.spawn(std::future::poll_fn(move |cx| meter.run_apart(|| work.as_mut().poll(cx))));
-            self.moved = Some(moved.abort_handle());
-            self.drive = Box::pin(async move {
-                moved.await.unwrap_or_else(|error| Err(Broken { error: error.into(), components: String::new() }))
-            });
-            return self.drive.as_mut().poll(cx);
+        // The first member may be known already.
+        if !self.meter.computes() {
+            let poll = self.meter.run(|| self.drive.as_mut().poll(cx));
+            if poll.is_ready() || !self.meter.computes() {
+                return poll;
+            }
         }
-        poll
+        let mut work = std::mem::replace(&mut self.drive, Box::pin(std::future::pending()));
+        let meter = Arc::clone(&self.meter);
+        let moved = desk.compute.spawn(std::future::poll_fn(move |cx| meter.run_apart(|| work.as_mut().poll(cx))));
+        self.moved = Some(moved.abort_handle());
+        self.drive = Box::pin(async move {
+            moved.await.unwrap_or_else(|error| Err(Broken { error: error.into(), components: String::new() }))
+        });
+        self.drive.as_mut().poll(cx)
     }
 }
 
@@ -353,6 +357,9 @@ async fn admit_and_start<B: RequestBody>(
         return Err(Refusal::Broken);
     }
     let meter = Arc::clone(&worker.store.data().meter);
+    let (entry, _) = worker.store.data().entry();
+    // Its first turn is yet to come.
+    let _ = worker.store.data_mut().leave_for(entry);
     let drive = Box::pin(drive(Arc::clone(&desk.registry), worker, Arc::clone(&body_done)));
     Ok((place, Course { drive, meter, moved: None }, wait, body_done))
 }
@@ -535,7 +542,7 @@ pub async fn drive(registry: Arc<Registry>, mut worker: Worker, body_done: Arc<B
                 if worker.store.data().live[member].is_none()
                     && let Err(error) = worker.instantiate(member).await
                 {
-                    return Err(broken(&worker, &error));
+                    return Err(broken(&mut worker, &error));
                 }
                 let _ = done.send(());
             }
@@ -545,13 +552,14 @@ pub async fn drive(registry: Arc<Registry>, mut worker: Worker, body_done: Arc<B
                 registry.give_back(worker);
                 return Ok(());
             }
-            Err(error) => return Err(broken(&worker, &anyhow::Error::from(error))),
+            Err(error) => return Err(broken(&mut worker, &anyhow::Error::from(error))),
         }
     }
 }
 
 /// What went wrong, with the name of the component in which it did and what that one printed.
-fn broken(worker: &Worker, error: &anyhow::Error) -> Broken {
+fn broken(worker: &mut Worker, error: &anyhow::Error) -> Broken {
+    worker.store.data_mut().end();
     if let Some(broke) = error.downcast_ref::<Broke>() {
         return Broken { error: broke.error(), components: worker.store.data().components() };
     }
