@@ -13,8 +13,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 
+use crate::answer::Answer;
 use crate::forwarded::Peer;
-use crate::request::{self, Answer, Desk};
+use crate::request::{self, Desk};
 
 /// What answers a connection's requests, whichever HTTP it speaks.
 pub fn service(

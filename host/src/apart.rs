@@ -22,10 +22,10 @@ use wasmtime::component::{
 };
 use wasmtime::{AsContextMut, StoreContextMut};
 
+use crate::course::{BodyDone, Broken, drive};
 use crate::limits::Hit;
 use crate::link::{Target, live, use_member, within};
 use crate::registry::{Generation, Registry};
-use crate::request::{BodyDone, Broken, drive};
 use crate::store::State;
 
 /// Where the calls from a store find others. Lives as long as its store.

@@ -11,12 +11,13 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::answer::Answer;
 use crate::beside;
 use crate::error::Refusal;
 use crate::inside::{self, Brought, Kept, Lost};
 use crate::jobs;
 use crate::lane::Lanes;
-use crate::request::{self, Answer, Whose};
+use crate::request::{self, Whose};
 
 pub const PATH: &str = "/batch";
 

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 
 use crate::access::Access;
 use crate::again::{self, Again};
+use crate::answer::Answer;
 use crate::batch;
 use crate::cache::{self, Cache, Use};
 use crate::config::Config;
@@ -25,7 +26,7 @@ use crate::jobs::{self, Jobs};
 use crate::lane::Lanes;
 use crate::leftover::Drained;
 use crate::registry::{Generation, Registry};
-use crate::request::{self, Answer, Desk, Whose};
+use crate::request::{self, Desk, Whose};
 use crate::server::Stop;
 use crate::shelf::fingerprint;
 

@@ -185,7 +185,7 @@ impl Cache {
         let name = key(&admitted, &brought, visit.generation.number, limits.shared);
         brought.headers.insert(inside::REPEATABLE, HeaderValue::from_static("ask"));
         let caller = Arc::clone(&admitted.caller);
-        let dressed = |outcome: &'static str, mut answer: http::Response<crate::request::Answer>| {
+        let dressed = |outcome: &'static str, mut answer: http::Response<crate::answer::Answer>| {
             self.answers.add(&[outcome], 1);
             answer.headers_mut().insert(CACHE, HeaderValue::from_static(outcome));
             admitted.dress(&mut answer);

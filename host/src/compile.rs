@@ -10,6 +10,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,7 +19,7 @@ use wasmtime::component::Component;
 use wasmtime::{CacheStore, Engine};
 
 use crate::config::Limits;
-use crate::{folders, store};
+use crate::{folders, store, turns};
 
 /// Compiled files that are kept: some versions of some tens of components. Those used longest ago go first.
 const KEPT_FILES: usize = 256;
@@ -26,8 +27,6 @@ const KEPT_FILES: usize = 256;
 const MAX_FUNCTIONS_BYTES: usize = 64 * 1024 * 1024;
 /// The compiler's own words; a hostile component's names may be in them.
 const MAX_WORDS: u64 = 4 * 1024;
-/// Below what serves, above what is idle: a swap must come through on a busy machine too.
-const NICE: i32 = 10;
 
 /// Why there is no code.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +47,8 @@ pub struct Compiler {
     program: PathBuf,
     cache: PathBuf,
     compatibility: String,
+    /// Others are served meanwhile.
+    gives_way: AtomicBool,
 }
 
 /// What the process that compiles is told, as its arguments.
@@ -62,7 +63,23 @@ pub struct Task {
 
 impl Compiler {
     pub fn new(engine: &Engine, program: &Path, data_dir: &Path) -> Self {
-        Self { program: program.to_owned(), cache: data_dir.join("compiled"), compatibility: compatibility(engine) }
+        Self {
+            program: program.to_owned(),
+            cache: data_dir.join("compiled"),
+            compatibility: compatibility(engine),
+            gives_way: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on others are served meanwhile.
+    pub fn give_way(&self) {
+        self.gives_way.store(true, Ordering::Relaxed);
+    }
+
+    /// A core is left to those who serve: even what gives way takes from whoever wakes up beside it.
+    fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if self.gives_way.load(Ordering::Relaxed) { cores.saturating_sub(1).max(1) } else { cores }
     }
 
     /// The code of these bytes: from the cache, or compiled now.
@@ -120,6 +137,7 @@ impl Compiler {
             .env_clear()
             // What is only reserved must not count as used.
             .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+            .env("RAYON_NUM_THREADS", self.threads().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -230,6 +248,8 @@ impl Task {
     /// The process that compiles: bytes come on standard input, code goes into the file named.
     pub fn run(&self) -> Result<()> {
         confine(self.memory_bytes, self.seconds);
+        // And not idle: a swap must come through on a busy machine too.
+        turns::give_way();
         let mut bytes = Vec::new();
         std::io::stdin().lock().read_to_end(&mut bytes)?;
         let functions = Arc::new(Functions::read(&self.functions));
@@ -248,13 +268,12 @@ impl Task {
 /// Takes from this process what it must not use.
 #[cfg(target_os = "linux")]
 fn confine(memory_bytes: u64, seconds: u64) {
-    use rustix::process::{Resource, Rlimit, nice, setrlimit};
+    use rustix::process::{Resource, Rlimit, setrlimit};
     let most = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let _ = setrlimit(Resource::Data, most(memory_bytes));
     let _ = setrlimit(Resource::Cpu, most(seconds.saturating_mul(cores).max(1)));
     let _ = setrlimit(Resource::Core, most(0));
-    let _ = nice(NICE);
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -7,6 +7,7 @@ use wasmtime::Engine;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{Component, ComponentExportIndex};
 
+use crate::link::compatible;
 use crate::records::Shape;
 use crate::stats::Stats;
 
@@ -134,6 +135,17 @@ impl Loaded {
             exports,
             stats,
         })
+    }
+
+    /// Whether one of the two calls the other, or would if the other were in service.
+    pub fn concerns(&self, other: &Loaded) -> bool {
+        let meets = |imports: &[Interface], exports: &[Interface]| {
+            imports
+                .iter()
+                .filter(|import| !import.is_types_only())
+                .any(|import| exports.iter().any(|export| compatible(&export.name) == compatible(&import.name)))
+        };
+        meets(&self.imports, &other.exports) || meets(&other.imports, &self.exports)
     }
 
     /// Whether both import and export functions of the same names, in the same order: then what leads to one leads to

@@ -6,9 +6,7 @@ use std::sync::LazyLock;
 use anyhow::{Context as _, Result};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// A tenth of a core where the lanes leave no more: enough to get through, and too little for others to notice.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
+use crate::turns::give_way;
 
 /// A process has them once, whatever it serves.
 static THREADS: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
@@ -25,12 +23,3 @@ pub fn threads() -> Result<&'static Handle> {
     let threads = THREADS.as_ref().map_err(|error| std::io::Error::new(error.kind(), error.to_string()));
     Ok(threads.context("starting the threads that compute")?.handle())
 }
-
-#[cfg(target_os = "linux")]
-fn give_way() {
-    // On Linux it is the thread's own.
-    let _ = rustix::process::nice(NICE);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn give_way() {}

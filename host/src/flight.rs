@@ -11,9 +11,9 @@ use http_body_util::BodyExt as _;
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
 
+use crate::answer::Answer;
 use crate::held::{Budget, Share};
 use crate::inside::{Kept, REPEATABLE, of_the_answer};
-use crate::request::Answer;
 
 /// Lives as long as somebody makes or reads the answer, or keeps it for later.
 pub struct Flight {

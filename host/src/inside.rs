@@ -12,9 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
 
+use crate::answer::Answer;
 use crate::error::Refusal;
 use crate::registry::Generation;
-use crate::request::{self, Answer, Desk, Whose};
+use crate::request::{self, Desk, Whose};
 
 pub const SECRET_SETTING: &str = "admission_secret";
 

@@ -51,6 +51,15 @@ pub struct Target {
     pub function: usize,
 }
 
+/// Nothing but another configuration helps.
+#[derive(Debug, thiserror::Error)]
+#[error("it {what}, which `components.{component}.{key}` does not grant")]
+pub struct Ungranted {
+    pub component: String,
+    what: &'static str,
+    key: &'static str,
+}
+
 /// The part of a version that compatible versions share: `a:b/c@0.1.3` → `a:b/c@0.1`.
 pub fn compatible(name: &str) -> String {
     let Some((interface, version)) = name.split_once('@') else { return name.to_owned() };
@@ -128,7 +137,9 @@ impl<'a> Wiring<'a> {
                 None if compatible(&import.name) == compatible(HTTP_CLIENT) => {
                     let grant = config.grants.get(&loaded.name).filter(|g| !matches!(g.outbound, Outbound::Nowhere));
                     let Some(grant) = grant else {
-                        bail!("it sends HTTP, which `components.{}.outbound` does not grant", loaded.name);
+                        return Err(
+                            Ungranted { component: loaded.name.clone(), what: "sends HTTP", key: "outbound" }.into()
+                        );
                     };
                     let sender = Sender {
                         component: loaded.name.clone(),
@@ -140,7 +151,9 @@ impl<'a> Wiring<'a> {
                 None if keyvalue::import::is_ours(&import.name) => {
                     let granted = config.grants.get(&loaded.name).map(|grant| grant.stores.as_slice());
                     let Some(granted) = granted.filter(|granted| !granted.is_empty()) else {
-                        bail!("it keeps state, which `components.{}.stores` does not grant", loaded.name);
+                        return Err(
+                            Ungranted { component: loaded.name.clone(), what: "keeps state", key: "stores" }.into()
+                        );
                     };
                     // Once for all of its interfaces.
                     if !std::mem::replace(&mut keeps, true) {
@@ -267,9 +280,16 @@ pub fn crowded(state: &State, member: usize) -> Hit {
     state.hit(member, Kind::Concurrency, "works on as many requests as it may".to_owned())
 }
 
-/// Notes that a member works on the request, and has a place in it where there are only so many.
+/// Notes that a member works on the request, and has a place in it where there are only so many. Where it is known to compute,
+/// the request goes on where that disturbs nobody.
 pub async fn use_member(accessor: &Accessor<State>, member: usize) -> wasmtime::Result<()> {
-    let places = accessor.with(|mut access| access.data_mut().note_use(member));
+    let (places, leaving) = accessor.with(|mut access| {
+        let state = access.data_mut();
+        (state.note_use(member), state.leave_for(member))
+    });
+    if let Some(meter) = leaving {
+        meter.has_left().await;
+    }
     let Some(places) = places else { return Ok(()) };
     let place = place(places).await;
     accessor.with(|mut access| {

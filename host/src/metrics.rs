@@ -199,6 +199,8 @@ pub struct Metrics {
     pub limits: Counters,
     /// Swaps by how they ended.
     pub swaps: Counters,
+    /// Requests that computed, or were about to.
+    pub computing: Counters,
     more: Mutex<Vec<Arc<dyn Collect>>>,
 }
 
@@ -215,6 +217,11 @@ impl Metrics {
                 "hybrid_swaps_total",
                 "Changes of components, by component and how they ended.",
                 &["component", "outcome"],
+            ),
+            computing: Counters::new(
+                "hybrid_computing_total",
+                "Requests that left their lane, by the component that computed and whether that was known before.",
+                &["component", "known"],
             ),
             more: Mutex::default(),
         }
@@ -248,6 +255,7 @@ impl Metrics {
         page.histogram("hybrid_overhead_seconds", &[], &own, half_steps);
         self.limits.collect(&mut page);
         self.swaps.collect(&mut page);
+        self.computing.collect(&mut page);
         if let Some(bytes) = resident_bytes() {
             page.family("process_resident_memory_bytes", "gauge", "Memory of this process that is in use.");
             page.sample("process_resident_memory_bytes", &[], bytes as f64);

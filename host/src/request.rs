@@ -5,20 +5,19 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
 use http::{HeaderName, HeaderValue, Request, Response, header};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
-use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use wasmtime::AsContextMut as _;
 use wasmtime::component::{Accessor, AccessorTask, HasSelf};
@@ -27,21 +26,19 @@ use wasmtime_wasi_http::p3::Request as GuestRequest;
 use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView as _};
 
 use crate::access::Access;
-use crate::apart::Broke;
-use crate::arrival::{Arrival, Arriving};
+use crate::answer::{Answer, GuestBody, Late, late};
+use crate::arrival::Arriving;
 use crate::beside::Beside;
-use crate::config::Config;
-use crate::empty::{Empty, Piece};
+use crate::course::{BodyDone, Broken, Course};
+use crate::empty::Empty;
 use crate::error::Refusal;
 use crate::forwarded::Secure;
-use crate::hits;
 use crate::leftover::Drained;
 use crate::limits::{Hit, Kind};
 use crate::pages::Pages;
 use crate::registry::{Generation, HandleFunc, Live, Registry, Worker};
-use crate::store::{Meter, State};
+use crate::store::State;
 use crate::tasks::Tasks;
-use crate::telemetry::{self, Level};
 use crate::trace::{Part, TRACEPARENT};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -51,7 +48,7 @@ const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
 /// What components tell the access log; never sent on.
 const LOG_PARAMETERS: HeaderName = HeaderName::from_static("x-log-parameters");
 /// What an answer has cost, and whose key the request came with.
-const LOG_USAGE: HeaderName = HeaderName::from_static("x-log-usage");
+pub const LOG_USAGE: HeaderName = HeaderName::from_static("x-log-usage");
 const LOG_KEY: HeaderName = HeaderName::from_static("x-log-key");
 /// Who answered. These go out too.
 const MODEL: HeaderName = HeaderName::from_static("x-model");
@@ -59,20 +56,6 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-provider");
 
 /// Until it is known why a component that gave no answer broke off.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// What `serve` answers with.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most are the large one, and a box would cost each of them an allocation"
-)]
-pub enum Answer {
-    /// The host's own few words.
-    Told(Full<Bytes>),
-    /// A component's stream.
-    Guest(GuestBody),
-    /// What the host has of one, or tells as it comes.
-    Kept(UnsyncBoxBody<Bytes, Error>),
-}
 
 /// A request's body, a client's or one that the host holds.
 pub trait RequestBody: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
@@ -90,14 +73,6 @@ pub enum Whose {
 }
 
 type GuestResponse = Response<UnsyncBoxBody<Bytes, Error>>;
-type Drive = Pin<Box<dyn Future<Output = Result<(), Broken>> + Send>>;
-
-/// A component broke off, and took its store with it.
-pub struct Broken {
-    pub error: anyhow::Error,
-    /// Who worked on the request until then.
-    components: String,
-}
 
 /// What requests need of the process.
 pub struct Desk {
@@ -118,80 +93,6 @@ pub struct Desk {
     pub beside: Option<Arc<Beside>>,
     /// A generation that is tried out; otherwise each request gets the one in service.
     pub pinned: Option<Arc<Generation>>,
-}
-
-/// A store at work on a request, polled by the connection's task until it ends.
-///
-/// What computes would hold up every other request of its lane, so at the second tick it is moved to the threads that
-/// are there for it; from then on this only waits for it.
-struct Course {
-    drive: Drive,
-    meter: Arc<Meter>,
-    /// Ends the moved work when the client goes away.
-    moved: Option<tokio::task::AbortHandle>,
-}
-
-impl Course {
-    fn poll(&mut self, desk: &Desk, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if self.moved.is_some() {
-            return self.drive.as_mut().poll(cx);
-        }
-        let poll = self.meter.run(|| self.drive.as_mut().poll(cx));
-        if poll.is_pending() && self.meter.computes() {
-            let mut work = std::mem::replace(&mut self.drive, Box::pin(std::future::pending()));
-            let meter = Arc::clone(&self.meter);
-            let moved = desk.compute.spawn(std::future::poll_fn(move |cx| meter.run_apart(|| work.as_mut().poll(cx))));
-            self.moved = Some(moved.abort_handle());
-            self.drive = Box::pin(async move {
-                moved.await.unwrap_or_else(|error| Err(Broken { error: error.into(), components: String::new() }))
-            });
-            return self.drive.as_mut().poll(cx);
-        }
-        poll
-    }
-}
-
-impl Drop for Course {
-    fn drop(&mut self) {
-        if let Some(moved) = &self.moved {
-            moved.abort();
-        }
-    }
-}
-
-/// That the answer's last byte is out, told to the task that drives the store; and how the request's body comes in.
-pub struct BodyDone {
-    done: AtomicBool,
-    driver: futures::task::AtomicWaker,
-    arrival: Arrival,
-}
-
-impl AsRef<Arrival> for BodyDone {
-    fn as_ref(&self) -> &Arrival {
-        &self.arrival
-    }
-}
-
-impl BodyDone {
-    fn new(started: Instant) -> Self {
-        Self { done: AtomicBool::new(false), driver: futures::task::AtomicWaker::new(), arrival: Arrival::new(started) }
-    }
-
-    /// Of what has no body to send.
-    pub fn told() -> Arc<Self> {
-        let this = Self::new(Instant::now());
-        this.tell();
-        Arc::new(this)
-    }
-
-    fn tell(&self) {
-        self.done.store(true, Ordering::Release);
-        self.driver.wake();
-    }
-
-    fn is_told(&self) -> bool {
-        self.done.load(Ordering::Acquire)
-    }
 }
 
 /// Serves one request of a client's.
@@ -352,9 +253,11 @@ async fn admit_and_start<B: RequestBody>(
         access.broken(&worker, &anyhow::Error::from(error));
         return Err(Refusal::Broken);
     }
-    let meter = Arc::clone(&worker.store.data().meter);
-    let drive = Box::pin(drive(Arc::clone(&desk.registry), worker, Arc::clone(&body_done)));
-    Ok((place, Course { drive, meter, moved: None }, wait, body_done))
+    let (entry, _) = worker.store.data().entry();
+    // Its first turn is yet to come.
+    let _ = worker.store.data_mut().leave_for(entry);
+    let course = Course::new(Arc::clone(&desk.registry), worker, Arc::clone(&body_done));
+    Ok((place, course, wait, body_done))
 }
 
 /// The request as the first component sees it.
@@ -492,98 +395,6 @@ impl AccessorTask<State, HasSelf<State>> for IncomingRoot {
         sent?;
         accessor.with(|mut access| access.data_mut().root_done = true);
         Ok(())
-    }
-}
-
-/// Why the event loop was left.
-enum Step {
-    Instantiate(usize, oneshot::Sender<()>),
-    Done,
-}
-
-/// Runs a worker's store until its request is over, and gives the worker back.
-pub async fn drive(registry: Arc<Registry>, mut worker: Worker, body_done: Arc<BodyDone>) -> Result<(), Broken> {
-    loop {
-        let step = worker
-            .store
-            .run_concurrent(async |accessor| {
-                std::future::poll_fn(|cx| {
-                    let (wanted, root_done) = accessor.with(|mut access| {
-                        let state = access.data_mut();
-                        if !state.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
-                            state.driver = Some(cx.waker().clone());
-                        }
-                        (state.wanted.pop(), state.root_done)
-                    });
-                    if let Some((member, done)) = wanted {
-                        return Poll::Ready(Step::Instantiate(member, done));
-                    }
-                    // Work after the answer belongs to the request too: the worker is free when all of it has ended.
-                    if root_done {
-                        body_done.driver.register(cx.waker());
-                        if body_done.is_told() && accessor.poll_no_interesting_tasks(cx).is_ready() {
-                            return Poll::Ready(Step::Done);
-                        }
-                    }
-                    Poll::Pending
-                })
-                .await
-            })
-            .await;
-        match step {
-            Ok(Step::Instantiate(member, done)) => {
-                if worker.store.data().live[member].is_none()
-                    && let Err(error) = worker.instantiate(member).await
-                {
-                    return Err(broken(&worker, &error));
-                }
-                let _ = done.send(());
-            }
-            Ok(Step::Done) => {
-                worker.store.data_mut().end();
-                say(&worker);
-                registry.give_back(worker);
-                return Ok(());
-            }
-            Err(error) => return Err(broken(&worker, &anyhow::Error::from(error))),
-        }
-    }
-}
-
-/// What went wrong, with the name of the component in which it did and what that one printed.
-fn broken(worker: &Worker, error: &anyhow::Error) -> Broken {
-    if let Some(broke) = error.downcast_ref::<Broke>() {
-        return Broken { error: broke.error(), components: worker.store.data().components() };
-    }
-    let snapshot = &worker.generation.snapshot;
-    let culprit = error.downcast_ref::<wasmtime::WasmBacktrace>().and_then(|trace| {
-        let place = trace.frames().first()?.module().image_range().start;
-        snapshot.members.iter().find(|member| member.loaded.code.image_range().contains(&place))
-    });
-    if let Some(member) = culprit {
-        member.loaded.stats.trap();
-    }
-    if let Some(hit) = error.downcast_ref::<Hit>() {
-        worker.store.data().metrics.limits.add(&[&hit.component, hit.kind.name()], 1);
-        let error = anyhow::Error::new(hit.clone());
-        return Broken { error, components: worker.store.data().components() };
-    }
-    if let Some(limit) = hits::limit(error) {
-        let name = culprit.map_or("", |member| member.loaded.name.as_str());
-        worker.store.data().metrics.limits.add(&[name, limit], 1);
-    }
-    let name = culprit.map_or("a component", |member| member.loaded.name.as_str());
-    let cause = error.root_cause().to_string();
-    let printed = worker.store.data().output.take().map(|text| format!("; it printed: {text}")).unwrap_or_default();
-    Broken { error: anyhow!("`{name}` broke off: {cause}{printed}"), components: worker.store.data().components() }
-}
-
-/// Logs what components printed.
-fn say(worker: &Worker) {
-    if telemetry::enabled(Level::Info)
-        && let Some(text) = worker.store.data().output.take()
-    {
-        telemetry::line(Level::Info, "printed by a component", &[("text", (&text).into())]);
     }
 }
 
@@ -732,252 +543,12 @@ async fn wait_for_head(
     }
 }
 
-/// Whose time is over.
-enum Late {
-    Answer,
-    Body,
-}
-
-/// Looks at the clock of a request, which goes off when there is something to look at.
-fn late(
-    clock: &mut Pin<Box<Sleep>>,
-    deadline: Instant,
-    body: &BodyDone,
-    config: &Config,
-    cx: &mut Context<'_>,
-) -> Option<Late> {
-    while clock.as_mut().poll(cx).is_ready() {
-        let now = Instant::now();
-        if now >= deadline {
-            return Some(Late::Answer);
-        }
-        match body.arrival.is_late(config.limits.body_ms) {
-            Ok(again) => clock.as_mut().reset(deadline.min(now + again).into()),
-            Err(_) => return Some(Late::Body),
-        }
-    }
-    None
-}
-
 /// What is told of an error: most of them are ours alone.
-fn refusal(error: &anyhow::Error) -> Refusal {
+pub fn refusal(error: &anyhow::Error) -> Refusal {
     match error.downcast_ref::<Hit>().map(|hit| hit.kind) {
         Some(Kind::Concurrency) => Refusal::Busy,
         Some(Kind::Call) => Refusal::Timeout,
         Some(Kind::Cpu) | None => Refusal::Broken,
-    }
-}
-
-/// A component's answer as it streams out, with the store that makes it: polling the one drives the other.
-pub struct GuestBody {
-    body: UnsyncBoxBody<Bytes, Error>,
-    course: Option<Course>,
-    body_done: Arc<BodyDone>,
-    /// Bytes still owed by `content-length`.
-    left: Option<u64>,
-    clock: Pin<Box<Sleep>>,
-    deadline: Instant,
-    access: Access,
-    desk: Arc<Desk>,
-    place: Option<tokio::sync::OwnedSemaphorePermit>,
-    /// The store broke; what it had sent before still goes out, and then an error.
-    broken: Option<Broken>,
-    over: bool,
-    generation: Arc<Generation>,
-    /// Waits for the end of this version's time; from the first pause on, most answers have none.
-    expired: Option<Pin<Box<tokio_util::sync::WaitForCancellationFutureOwned>>>,
-    /// Whether this is a stream of server-sent events, which can tell of an error in the middle.
-    events: bool,
-    /// Whether what was sent ends with a whole event.
-    at_rest: bool,
-    empty: Empty,
-}
-
-impl GuestBody {
-    /// The end of an answer that was not finished: an event that says why where the answer consists of events, and
-    /// otherwise an error, so that it cannot be taken for whole.
-    fn broken_off(&mut self, refusal: &Refusal, error: Error) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        self.course = None;
-        self.broken = None;
-        if !self.events {
-            return Poll::Ready(Some(Err(error)));
-        }
-        self.over = true;
-        let begin = if self.at_rest { "" } else { "\n\n" };
-        let event = Bytes::from(format!("{begin}event: error\ndata: {}\n\n", refusal.body()));
-        self.access.sent(event.len());
-        self.access.finished();
-        Poll::Ready(Some(Ok(Frame::data(event))))
-    }
-
-    /// Lets the store finish what follows the answer, without the client.
-    fn wind_up(&mut self) {
-        self.body_done.tell();
-        if self.over {
-            return;
-        }
-        self.over = true;
-        self.access.finished();
-        let Some(mut course) = self.course.take() else { return };
-        let mut nobody = Context::from_waker(std::task::Waker::noop());
-        // Most are done with the last byte.
-        match course.poll(&self.desk, &mut nobody) {
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(Broken { error, .. })) => {
-                self.access.failure("a component broke off after its answer", &error);
-            }
-            Poll::Pending => {
-                let place = self.place.take();
-                let limit = self.generation.config.limits.request();
-                let desk = Arc::clone(&self.desk);
-                self.desk.tasks.spawn(async move {
-                    let end = std::future::poll_fn(|cx| course.poll(&desk, cx));
-                    if let Ok(Err(broken)) = tokio::time::timeout(limit, end).await {
-                        let error = broken.error.to_string();
-                        telemetry::line(
-                            Level::Error,
-                            "a component broke off after its answer",
-                            &[("error", (&error).into())],
-                        );
-                    }
-                    drop(place);
-                });
-            }
-        }
-    }
-}
-
-impl http_body::Body for GuestBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = &mut *self;
-        if this.over {
-            return Poll::Ready(None);
-        }
-        if let Some(course) = &mut this.course
-            && let Poll::Ready(ended) = course.poll(&this.desk, cx)
-        {
-            this.course = None;
-            this.broken = ended.err();
-        }
-        match Pin::new(&mut this.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(mut frame))) => {
-                match this.empty.look(&frame) {
-                    Piece::Passes => {}
-                    Piece::Nothing => {
-                        // Others of this lane come first.
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    Piece::TooMuchOfNothing => {
-                        this.desk.registry.metrics.limits.add(&["", "empty_pieces"], 1);
-                        this.access.failure("an answer went on with nothing", &anyhow!("only empty pieces came"));
-                        return this.broken_off(&Refusal::Broken, Error::HttpResponseIncomplete);
-                    }
-                }
-                if let Some(data) = frame.data_ref() {
-                    this.access.sent(data.len());
-                    if this.events {
-                        this.access.piece(data);
-                    }
-                    this.at_rest = data.ends_with(b"\n\n") || data.ends_with(b"\r\n\r\n");
-                    if let Some(left) = &mut this.left {
-                        *left = left.saturating_sub(data.len() as u64);
-                    }
-                } else if let Some(trailers) = frame.trailers_mut() {
-                    this.access.told.cost = trailers.remove(LOG_USAGE);
-                    if trailers.is_empty() {
-                        return self.poll_frame(cx);
-                    }
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => {
-                this.access.failure("an answer broke off", &anyhow!(error.to_string()));
-                Poll::Ready(Some(Err(error)))
-            }
-            // A broken store closes the body too, and that must not look like its end.
-            Poll::Ready(None) | Poll::Pending if this.broken.is_some() => {
-                let Some(Broken { error, .. }) = this.broken.take() else { return Poll::Pending };
-                this.access.failure("a component broke off in its answer", &error);
-                this.broken_off(&refusal(&error), Error::HttpResponseIncomplete)
-            }
-            Poll::Ready(None) => {
-                this.wind_up();
-                Poll::Ready(None)
-            }
-            Poll::Pending => {
-                match late(&mut this.clock, this.deadline, &this.body_done, &this.generation.config, cx) {
-                    Some(Late::Answer) => {
-                        this.desk.registry.metrics.limits.add(&["", "request_ms"], 1);
-                        this.access.failure("the answer took too long", &anyhow!("`limits.request_ms` passed"));
-                        return this.broken_off(&Refusal::Timeout, Error::HttpResponseTimeout);
-                    }
-                    Some(Late::Body) => {
-                        this.desk.registry.metrics.limits.add(&["", "body_ms"], 1);
-                        return this.broken_off(&Refusal::SlowBody, Error::HttpResponseIncomplete);
-                    }
-                    None => {}
-                }
-                let expired =
-                    this.expired.get_or_insert_with(|| Box::pin(this.generation.expired.clone().cancelled_owned()));
-                if expired.as_mut().poll(cx).is_ready() {
-                    this.access
-                        .failure("an answer outlived its version", &anyhow!("`limits.drain_deadline_ms` passed"));
-                    return this.broken_off(&Refusal::Replaced, Error::HttpResponseIncomplete);
-                }
-                Poll::Pending
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.over || self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for GuestBody {
-    fn drop(&mut self) {
-        // hyper does not ask for the end once `content-length` is met.
-        if self.left == Some(0) || self.body.is_end_stream() {
-            self.wind_up();
-        }
-        // Otherwise the client has gone: what is left of the drive is dropped here, and cancels everything below.
-    }
-}
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match self.get_mut() {
-            Answer::Told(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
-            Answer::Guest(body) => Pin::new(body).poll_frame(cx),
-            Answer::Kept(body) => Pin::new(body).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Answer::Told(body) => body.is_end_stream(),
-            Answer::Guest(body) => body.is_end_stream(),
-            Answer::Kept(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Answer::Told(body) => body.size_hint(),
-            Answer::Guest(body) => body.size_hint(),
-            Answer::Kept(body) => body.size_hint(),
-        }
     }
 }
 

@@ -25,7 +25,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 ///
 /// Connections are served by lanes: threads that each have a runtime, waiting instances and upstream connections of
 /// their own, so that a request never changes threads. Measured: 27 % less CPU per request than one runtime that
-/// shares everything. A request that turns out to compute is moved off its lane (`request.rs`, `Course`).
+/// shares everything. A request that turns out to compute is moved off its lane (`course.rs`).
 pub struct Server {
     listener: TcpListener,
     /// Where clients are to come with TLS.

@@ -8,6 +8,7 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::component::Loaded;
 use crate::config::Config;
+use crate::leaning::Leaning;
 use crate::link::{Base, Member, Wiring};
 use crate::store::Seat;
 
@@ -101,6 +102,7 @@ fn roster(loaded: &[Arc<Loaded>], config: &Config) -> Arc<[Seat]> {
             stats: Arc::clone(&component.stats),
             places: limits.concurrent_requests.map(|most| Arc::new(Semaphore::new(most))),
             code: code.start as usize..code.end as usize,
+            leaning: Leaning::default(),
             limits,
         }
     };

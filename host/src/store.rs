@@ -8,7 +8,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime::component::{Func, ResourceTable};
 use wasmtime::{
     CacheStore, Config as EngineConfig, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
@@ -19,6 +19,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::apart::Home;
 use crate::config::{ComponentLimits, Isolation, Limits};
+use crate::leaning::Leaning;
 use crate::limits::{Hit, Kind};
 use crate::metrics::Metrics;
 use crate::outbound::Hooks;
@@ -41,6 +42,7 @@ pub struct Seat {
     pub places: Option<Arc<Semaphore>>,
     /// Where its code lies.
     pub code: Range<usize>,
+    pub leaning: Leaning,
 }
 
 /// One store's data. Lives as long as its store: up to `limits.requests_per_instance` requests, one after the other.
@@ -67,6 +69,8 @@ pub struct State {
     pub driver: Option<Waker>,
     pub root_done: bool,
     pub meter: Arc<Meter>,
+    /// In whose code the request was found to compute.
+    computing: Option<usize>,
     pub metrics: Arc<Metrics>,
     /// Random bytes in one call.
     pub random_bytes: u64,
@@ -118,6 +122,7 @@ impl State {
             live: vec![None; roster.len()],
             typed: Compared::default(),
             meter: Arc::new(Meter::new(roster.len(), None)),
+            computing: None,
             roster,
             lane,
             used: Vec::with_capacity(8),
@@ -132,6 +137,7 @@ impl State {
         self.used.clear();
         self.wanted.clear();
         self.root_done = false;
+        self.computing = None;
         self.meter.reset();
         self.hooks.begin()
     }
@@ -152,6 +158,31 @@ impl State {
     /// The request is over: what it held is free for others, although the store waits for its next.
     pub fn end(&mut self) {
         self.permits.clear();
+        self.used.iter().filter(|member| self.computing != Some(**member)).for_each(|member| {
+            self.roster[*member].leaning.passed();
+        });
+    }
+
+    /// The request was found to compute in a member's code.
+    fn note_computing(&mut self, member: usize) {
+        self.computing = Some(member);
+        self.roster[member].leaning.computed();
+        if !self.meter.leaves.load(Ordering::Relaxed) {
+            self.metrics.computing.add(&[&self.roster[member].name, "no"], 1);
+        }
+    }
+
+    /// A member is about to work on the request that is known to compute: where the request runs on its lane, from its next
+    /// turn on it does so where that disturbs nobody. Gives where that can be waited for.
+    pub fn leave_for(&mut self, member: usize) -> Option<Arc<Meter>> {
+        let seat = &self.roster[member];
+        if !seat.leaning.is_to_compute() || self.meter.by_thread.load(Ordering::Relaxed) {
+            return None;
+        }
+        if !self.meter.leaves.swap(true, Ordering::Relaxed) {
+            self.metrics.computing.add(&[&seat.name, "yes"], 1);
+        }
+        Some(Arc::clone(&self.meter))
     }
 
     /// Who worked on the request so far, as answers name them.
@@ -252,6 +283,10 @@ pub struct Meter {
     all: AtomicU64,
     /// Of the request, by member; counted where a member has less than all together.
     each: Box<[AtomicU64]>,
+    /// It is about to be worked on by a member that computes.
+    leaves: AtomicBool,
+    /// Told when it has left for where that disturbs nobody.
+    moved: Notify,
     /// The request's, for a store that works on a call of it.
     request: Option<Arc<Meter>>,
 }
@@ -273,6 +308,8 @@ impl Meter {
             ticks: AtomicU64::new(0),
             all: AtomicU64::new(0),
             each: (0..members).map(|_| AtomicU64::new(0)).collect(),
+            leaves: AtomicBool::new(false),
+            moved: Notify::new(),
             request,
         }
     }
@@ -292,6 +329,7 @@ impl Meter {
 
     fn reset(&self) {
         self.by_thread.store(false, Ordering::Relaxed);
+        self.leaves.store(false, Ordering::Relaxed);
         for number in [&self.ticks, &self.all, &self.uncounted, &self.busy].into_iter().chain(&self.each) {
             number.store(0, Ordering::Relaxed);
         }
@@ -322,8 +360,20 @@ impl Meter {
 
     /// The same on a thread that computes.
     pub fn run_apart<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.by_thread.store(true, Ordering::Relaxed);
+        if !self.by_thread.load(Ordering::Relaxed) {
+            self.by_thread.store(true, Ordering::Relaxed);
+            self.moved.notify_waiters();
+        }
         self.run(work)
+    }
+
+    /// Waits until it runs on a thread that computes.
+    pub async fn has_left(&self) {
+        let mut moved = std::pin::pin!(self.moved.notified());
+        moved.as_mut().enable();
+        if !self.by_thread.load(Ordering::Relaxed) {
+            moved.await;
+        }
     }
 
     /// The engine's clock found the store running: how many ticks its request has computed, or none if it has hardly run
@@ -348,10 +398,10 @@ impl Meter {
         self.of_request().each[member].fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Whether it computes rather than waits; a single tick may be chance.
+    /// Whether it computes rather than waits, or is going to; a single tick may be chance.
     pub fn computes(&self) -> bool {
         let busy = Duration::from_nanos(self.busy.load(Ordering::Relaxed));
-        self.ticks.load(Ordering::Relaxed) >= 2 || busy >= TICK * 2
+        self.leaves.load(Ordering::Relaxed) || self.ticks.load(Ordering::Relaxed) >= 2 || busy >= TICK * 2
     }
 }
 
@@ -546,6 +596,13 @@ pub fn store(engine: &Engine, state: State, limits: &Limits) -> Store<State> {
         };
         if ticks > ticks_in(all) {
             return too_much(&store, running(&store), all);
+        }
+        // Where a call apart computes, the request does not.
+        if ticks == 2
+            && store.data().meter.request.is_none()
+            && let Some(member) = running(&store)
+        {
+            store.data_mut().note_computing(member);
         }
         if is_told_apart && let Some(member) = running(&store) {
             let limit_ms = store.data().roster[member].limits.cpu_ms;

@@ -18,11 +18,12 @@ use crate::component::{self, Loaded};
 use crate::config::Config;
 use crate::history::History;
 use crate::intake::{Check, Refused};
+use crate::link::Ungranted;
 use crate::queue::{Answer, Change, Door, Job, Outcome, Queue, Swaps, WeakSwaps};
 use crate::registry::{Generation, Registry};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Level};
-use crate::{memory, smoke, trust};
+use crate::{memory, smoke, trust, turns};
 
 /// How often draining versions and those on trial are looked at.
 const WATCH: Duration = Duration::from_millis(100);
@@ -33,6 +34,7 @@ const MAX_REMEMBERED: usize = 1000;
 pub fn start(registry: &Arc<Registry>, folder: Option<PathBuf>) -> Result<Swaps> {
     let (swaps, queue) = Swaps::new();
     let config = registry.config();
+    registry.intake.compiler.give_way();
     // Before anybody can tell of the folder.
     for loaded in registry.current().snapshot.loaded() {
         queue.lies_there(&loaded.name, &loaded.sha256);
@@ -47,7 +49,11 @@ pub fn start(registry: &Arc<Registry>, folder: Option<PathBuf>) -> Result<Swaps>
         refused: HashMap::new(),
         held: BTreeMap::new(),
     };
-    std::thread::Builder::new().name("swap".into()).spawn(move || pipeline.run())?;
+    std::thread::Builder::new().name("swap".into()).spawn(move || {
+        // With less priority it would hold up who serves wherever both want one lock.
+        turns::give_turns();
+        pipeline.run();
+    })?;
     let (registry, handle) = (Arc::downgrade(registry), swaps.downgrade());
     std::thread::Builder::new().name("drain".into()).spawn(move || watch(&registry, &handle))?;
     Ok(swaps)
@@ -224,20 +230,24 @@ impl Pipeline {
         if let Err(refused) = &taken
             && refused.check.is_about_the_bytes()
         {
-            if self.refused.len() >= MAX_REMEMBERED {
-                self.refused.clear();
-            }
-            self.refused.insert(key, refused.clone());
+            self.remember_refusal(key, refused);
         }
         let mut outcome = taken?;
         outcome.before = before;
         Ok(outcome)
     }
 
+    fn remember_refusal(&mut self, key: (String, String), refused: &Refused) {
+        if self.refused.len() >= MAX_REMEMBERED {
+            self.refused.clear();
+        }
+        self.refused.insert(key, refused.clone());
+    }
+
     /// Everything from the check of the bytes to the pointer that is stored.
     fn take(
         &mut self,
-        (name, sha256): &(String, String),
+        key @ (name, sha256): &(String, String),
         bytes: &[u8],
         signature: Option<&str>,
         door: Door,
@@ -249,12 +259,18 @@ impl Pipeline {
         let mut changed = vec![Arc::clone(&loaded)];
         let generation = match self.linked(&changed) {
             Ok(generation) => generation,
+            Err(alone) if alone.downcast_ref::<Ungranted>().is_some_and(|it| it.component == *name) => {
+                self.held.remove(name);
+                let refused = misfit(&alone);
+                self.remember_refusal(key.clone(), &refused);
+                return Err(refused);
+            }
             Err(alone) => {
                 // A changed interface needs both sides of it, and files come one at a time.
                 self.held.insert(name.clone(), Arc::clone(&loaded));
-                changed = self.held.values().cloned().collect();
+                changed = self.held_with(&loaded);
                 let together = if changed.len() > 1 && canary.is_none() { self.linked(&changed) } else { Err(alone) };
-                together?
+                together.map_err(|error| misfit(&error))?
             }
         };
         for loaded in &changed {
@@ -283,16 +299,26 @@ impl Pipeline {
         Ok(result)
     }
 
+    /// What is held and has to do with this one, by way of others too: the rest fits no better for it.
+    fn held_with(&self, loaded: &Arc<Loaded>) -> Vec<Arc<Loaded>> {
+        let mut rest: Vec<_> = self.held.values().filter(|held| held.name != loaded.name).cloned().collect();
+        let mut found = vec![Arc::clone(loaded)];
+        let mut next = 0;
+        while let Some(one) = found.get(next).cloned() {
+            found.extend(rest.extract_if(.., |held| one.concerns(held)));
+            next += 1;
+        }
+        found
+    }
+
     /// What is in service with these in place of those of their names, linked.
-    fn linked(&self, changed: &[Arc<Loaded>]) -> Result<Arc<Generation>, Refused> {
+    fn linked(&self, changed: &[Arc<Loaded>]) -> Result<Arc<Generation>> {
         let current = self.registry.current();
         let mut all = current.snapshot.loaded();
         all.retain(|loaded| !changed.iter().any(|new| new.name == loaded.name));
         all.extend(changed.iter().cloned());
-        match current.snapshot.next(&self.registry.base, all, &current.config) {
-            Ok(snapshot) => Ok(self.registry.generation(snapshot, Arc::clone(&current.config))),
-            Err(error) => Err(Check::Link.refuses(format!("{error:#}"))),
-        }
+        let snapshot = current.snapshot.next(&self.registry.base, all, &current.config)?;
+        Ok(self.registry.generation(snapshot, Arc::clone(&current.config)))
     }
 
     /// Makes one instance, which must come about in a moment: what traps or never ends there would do so in requests.
@@ -431,7 +457,7 @@ impl Pipeline {
         let trial = self.trial(name)?;
         let before = self.registry.current().member(name).map(|loaded| loaded.label.clone());
         let changed = [Arc::clone(&trial.loaded)];
-        let generation = self.linked(&changed)?;
+        let generation = self.linked(&changed).map_err(|error| misfit(&error))?;
         self.wait_for_drain(name)?;
         let mut result = outcome(name, "serving", Some(&trial.loaded), before);
         let (good, bad) = trial.counts();
@@ -578,6 +604,10 @@ impl Pipeline {
             notes.push(format!("it serves until the next start only, {} was not written: {error}", target.display()));
         }
     }
+}
+
+fn misfit(error: &anyhow::Error) -> Refused {
+    Check::Link.refuses(format!("{error:#}"))
 }
 
 fn outcome(name: &str, state: &'static str, loaded: Option<&Arc<Loaded>>, before: Option<String>) -> Outcome {

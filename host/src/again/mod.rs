@@ -16,13 +16,13 @@ use http::{HeaderName, HeaderValue, Response};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
+use crate::answer::Answer;
 use crate::beside::{Done, Refused, Visit};
 use crate::config::Config;
 use crate::error::Refusal;
 use crate::flight::{End, Flight};
 use crate::held::Budget;
 use crate::inside::{Admitted, Kept};
-use crate::request::Answer;
 use crate::shelf::{Name, Shelf, name};
 use shared::{Shared, Turn};
 

@@ -12,8 +12,8 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use tokio::sync::watch;
 
 use super::Jobs;
+use crate::answer::Answer;
 use crate::error::Refusal;
-use crate::request::Answer;
 
 /// Proxies end what is silent for longer.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

@@ -22,6 +22,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::again::Key;
+use crate::answer::Answer;
 use crate::beside::{Done, Refused, Visit, json};
 use crate::error::Refusal;
 use crate::held::{Budget, Held};
@@ -30,7 +31,6 @@ use crate::keyvalue::file;
 use crate::lane::Lanes;
 use crate::metrics::{Collect, Counters, Page};
 use crate::registry::Registry;
-use crate::request::Answer;
 use crate::server::Stop;
 use crate::shelf;
 use crate::telemetry::{self, Level};

@@ -12,6 +12,7 @@ mod cancel;
 mod chains;
 mod commands;
 mod component_limits;
+mod computing;
 mod contract;
 mod examples;
 mod faults;

@@ -255,6 +255,15 @@ async fn a_refusal_names_the_function_and_is_remembered() {
     let second = house.ask("PUT", "/components/newcomer", broken).await.json();
     assert_eq!(first["details"]["check"], second["details"]["check"]);
     assert!(second["message"].as_str().is_some_and(|text| text.contains("refused before")), "{second}");
+
+    // No other component can help it.
+    let ungranted = imports("wasi:http/client@0.3.0", "(func async)");
+    for remembered in [false, true] {
+        let told = house.ask("PUT", "/components/newcomer", ungranted.clone()).await.json();
+        let message = told["message"].as_str().expect("a message");
+        assert!(message.contains("`components.newcomer.outbound`"), "{message}");
+        assert_eq!(message.contains("refused before"), remembered, "{message}");
+    }
 }
 
 #[tokio::test]
@@ -268,6 +277,9 @@ async fn both_sides_of_a_changed_interface_may_come_one_after_the_other() {
     // Another core signature goes with it.
     let greeter = greeter(&[change, ("(param i32 i32 i32) (result i32)", "(param i32 i32 i64) (result i32)")]);
     assert_eq!(house.ask("PUT", "/components/greeter", greeter).await.json()["details"]["check"], "link");
+    // One that will never fit has nothing to do with them.
+    let stranger = imports("test:nobody/has@0.1.0", "(func async)");
+    assert_eq!(house.ask("PUT", "/components/stranger", stranger).await.json()["details"]["check"], "link");
     let caller = component(&CALLER.replace(change.0, change.1));
     let answer = house.ask("PUT", "/components/caller", caller).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());

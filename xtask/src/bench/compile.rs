@@ -5,20 +5,18 @@
 //! but the compiling is seen.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
-use super::paced::{self, Pairs};
+use super::paced::{self, WINDOW};
 use super::server::Server;
 use super::swap::{House, versioned};
 use crate::tree;
 
-const WINDOW: Duration = Duration::from_secs(3);
 const PAIRS: usize = 6;
 /// The largest of those that are no models.
 const COMPILED: &str = "hf";
-/// By one name: what was refused is tried again with each change, and more and more of them would be.
 const NEWCOMER: &str = "newcomer";
 
 pub(super) async fn measure(folder: &Path) -> anyhow::Result<()> {
@@ -33,21 +31,14 @@ pub(super) async fn measure(folder: &Path) -> anyhow::Result<()> {
 pub(super) async fn print(house: &House) -> anyhow::Result<()> {
     let file = tree::target().join(format!("components/{COMPILED}.wasm"));
     let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
-    let (mut pairs, mut compiled) = (Pairs::default(), Vec::new());
+    let mut compiled = Vec::new();
     paced::drive(&house.server.address, WINDOW).await?;
-    for pair in 0..PAIRS {
-        // Another one begins each time, so that neither always comes first.
-        for busy in [pair % 2 == 0, pair % 2 == 1] {
-            let load = paced::drive(&house.server.address, WINDOW);
-            if busy {
-                let (times, took) = tokio::join!(load, compiling(house, &bytes, compiled.len()));
-                pairs.busy.push(times?);
-                compiled.extend(took?);
-            } else {
-                pairs.quiet.push(load.await?);
-            }
-        }
-    }
+    let pairs = paced::in_turn(&house.server.address, PAIRS, async || {
+        let took = compiling(house, &bytes, compiled.len()).await?;
+        compiled.extend(took);
+        Ok(())
+    })
+    .await?;
     println!(
         "{} requests/s while `{COMPILED}` ({} KB) is compiled, again and again",
         paced::PER_SECOND,

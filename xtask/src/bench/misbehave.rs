@@ -5,20 +5,19 @@
 //! all the while, each of which must be answered, and each of the former must get its error as JSON.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 
-use super::paced::{self, Pairs};
+use super::paced::{self, WINDOW};
 use super::server::Server;
 use super::swap::House;
 use crate::process::{cargo, run as run_program};
 use crate::tree;
 
-const WINDOW: Duration = Duration::from_secs(3);
 const PAIRS: usize = 3;
 /// So that it meets its limits several times in a window.
 const LIMITS: &str = "limits = { cpu_ms = 1000, call_ms = 1500, memory_bytes = 268435456 }";
@@ -36,19 +35,12 @@ pub(super) async fn measure(folder: &Path) -> anyhow::Result<()> {
     println!("{} requests/s for chats, while a component that nobody of them needs misbehaves", paced::PER_SECOND);
     let calls = format!("calls {upstream}");
     for what in ["loop", "yield", "hoard", "headers", &calls] {
-        let (mut pairs, mut errors) = (Pairs::default(), 0);
-        for pair in 0..PAIRS {
-            for busy in [pair % 2 == 0, pair % 2 == 1] {
-                let load = paced::drive(&house.server.address, WINDOW);
-                if busy {
-                    let (times, count) = tokio::join!(load, misbehaving(&house, what));
-                    pairs.busy.push(times?);
-                    errors += count?;
-                } else {
-                    pairs.quiet.push(load.await?);
-                }
-            }
-        }
+        let mut errors = 0;
+        let pairs = paced::in_turn(&house.server.address, PAIRS, async || {
+            errors += misbehaving(&house, what).await?;
+            Ok(())
+        })
+        .await?;
         pairs.print(what.split(' ').next().unwrap_or(what));
         println!("{:<10} {errors} times, each with its error", "");
     }

@@ -10,6 +10,7 @@ use super::load::{Way, ask, connect};
 /// Well below what two cores can do, so that what is measured is no queue of the load's own making.
 pub(super) const PER_SECOND: f64 = 300.0;
 const CONNECTIONS: usize = 12;
+pub(super) const WINDOW: Duration = Duration::from_secs(3);
 
 /// What each answer took, in microseconds, in order.
 pub(super) async fn drive(address: &str, length: Duration) -> anyhow::Result<Vec<u32>> {
@@ -51,8 +52,31 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
 /// Windows with something going on, and those without it beside them.
 #[derive(Default)]
 pub(super) struct Pairs {
-    pub(super) quiet: Vec<Vec<u32>>,
-    pub(super) busy: Vec<Vec<u32>>,
+    quiet: Vec<Vec<u32>>,
+    busy: Vec<Vec<u32>>,
+}
+
+/// Drives windows in which `meanwhile` goes on, which is to last for a [`WINDOW`], in turn with windows in which it does not.
+/// Another kind begins each time, so that neither always comes first.
+pub(super) async fn in_turn(
+    address: &str,
+    pairs: usize,
+    mut meanwhile: impl AsyncFnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<Pairs> {
+    let mut windows = Pairs::default();
+    for pair in 0..pairs {
+        for busy in [pair % 2 == 0, pair % 2 == 1] {
+            let load = drive(address, WINDOW);
+            if busy {
+                let (times, done) = tokio::join!(load, meanwhile());
+                windows.busy.push(times?);
+                done?;
+            } else {
+                windows.quiet.push(load.await?);
+            }
+        }
+    }
+    Ok(windows)
 }
 
 impl Pairs {
