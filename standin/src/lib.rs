@@ -80,6 +80,7 @@ mod errors;
 mod faults;
 mod log;
 mod media;
+mod noise;
 mod photo;
 mod route;
 mod server;
@@ -92,6 +93,7 @@ use std::sync::atomic::Ordering;
 use anyhow::Context;
 
 pub use log::Recorded;
+pub use noise::Noise;
 pub use photo::Photo;
 
 /// How the stand-in is to behave.

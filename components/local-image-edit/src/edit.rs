@@ -73,20 +73,21 @@ struct Room {
 impl Room {
     fn of(edit: &Edit<'_>, steps: &[Step], limits: &Limits) -> Room {
         let mask = edit.mask.as_ref().map_or(0, File::length);
-        let most = limits.max_held_bytes.saturating_sub(mask);
-        // Where the file came in, what is left of it is held too while it is handed over.
-        let free = most.saturating_sub(edit.image.length() * 3 / 2);
+        let limits = Limits { max_held_bytes: limits.room(mask), ..*limits };
+        let free = limits.room(edit.image.length());
         let copies = |step: &Step| match step.operation {
             Operation::Shape(shape) => shape.copies(),
             _ => false,
         };
         let removes = steps.iter().any(|step| matches!(step.operation, Operation::Remove));
         let (_, after_turns) = turned_first(steps);
-        // Beside three bytes a pixel: the mask and where it is soft, the part that a step is done to.
-        let planes = u64::from(edit.mask.is_some()) * 2 + u64::from(steps.iter().any(|step| step.place != Place::All));
+        // Beside three bytes a pixel: the mask, where it is soft (what is removed has hard edges), the part that a step is done to.
+        let has_edges = |step: &Step| !matches!(step.operation, Operation::Remove | Operation::Shape(_));
+        let planes = edit.mask.as_ref().map_or(0, |_| 1 + u64::from(steps.iter().any(has_edges)))
+            + u64::from(steps.iter().any(|step| step.place != Place::All));
         let own = if after_turns.iter().any(copies) { free / 2 } else { free };
         let own = own.saturating_sub(if removes { inpaint::MOST_BYTES } else { 0 }) * 3 / (3 + planes);
-        let picture = Limits { max_held_bytes: most, max_made_bytes: own, ..*limits };
+        let picture = Limits { max_made_bytes: own, ..limits };
         Room { picture, most_pixels: limits.max_pixels.min(free / 2 / 3) }
     }
 }

@@ -4,9 +4,12 @@
 //! a pixel is decoded. Metadata (EXIF, XMP, text, colour profiles) is read for the rotation alone and never written; colours
 //! are taken as sRGB, as the models do.
 
+mod adam7;
 mod answer;
+mod bmp;
 pub mod colour;
 mod file;
+mod gif;
 mod jpeg;
 mod made;
 mod mask;
@@ -39,8 +42,9 @@ pub struct Limits {
     pub max_pixels: u64,
     /// The longer side of what is handed to a model. Those of the Stable Diffusion family are trained on 512 or 1024.
     pub max_model_side: u32,
-    /// What may be held of one picture, its file and its pixels together. It is less than the largest pictures are: JPEG and PNG
-    /// are made smaller while they are read, and what cannot be read that way is refused.
+    /// What may be held of one picture: its file, both where it came in (as base64 it is a third longer) and where it is read, and
+    /// its pixels. It is less than the largest pictures are: those are made smaller while they are read, and what cannot be read that
+    /// way is refused. 88 MB are what a BMP of 25 MiB needs.
     pub max_held_bytes: u64,
     /// What its pixels alone may take, where more is to be done with them.
     pub max_made_bytes: u64,
@@ -48,7 +52,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_pixels: 40_000_000, max_model_side: 1024, max_held_bytes: 56_000_000, max_made_bytes: u64::MAX }
+        Limits { max_pixels: 40_000_000, max_model_side: 1024, max_held_bytes: 88_000_000, max_made_bytes: u64::MAX }
+    }
+}
+
+impl Limits {
+    /// What is left for the pixels of a file of so many bytes.
+    pub fn room(&self, file: u64) -> u64 {
+        self.max_held_bytes.saturating_sub(file * 7 / 3)
     }
 }
 

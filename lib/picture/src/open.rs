@@ -1,15 +1,18 @@
 use std::fmt::Display;
 use std::io::{Read, Seek, SeekFrom};
 
-use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, webp::WebPDecoder};
+use image::codecs::{bmp::BmpDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder};
 
+use crate::adam7::{self, MOST_HALVES, halved};
+use crate::bmp::Bitmap;
 use crate::file::{File, Reader};
+use crate::gif::Gif;
 use crate::jpeg::{Jpeg, WHOLE};
 use crate::pixels::Pixels;
 use crate::rows::{Canvas, Shrink};
-use crate::webp::Lossy;
+use crate::webp::WebP;
 use crate::{Kind, Limits, Refused};
 
 /// Beyond this, scaling to whole multiples of 8 would bend the picture visibly.
@@ -36,7 +39,9 @@ enum Source<'a> {
     // By way of `png` itself, which narrows 16-bit samples row by row; `image` would hold the picture twice as large.
     Png(Box<png::Reader<Reader<'a>>>),
     Jpeg(Box<Jpeg<Reader<'a>>>),
-    WebP(Lossy, Box<Reader<'a>>),
+    Bmp(Bitmap, Box<Reader<'a>>),
+    Gif(Box<Gif<Reader<'a>>>),
+    WebP(WebP, Box<Reader<'a>>),
     Other(Box<dyn ImageDecoder + 'a>),
 }
 
@@ -58,15 +63,23 @@ impl<'a> Opened<'a> {
     }
 
     fn reading(kind: Option<Kind>, reader: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
-        let room = limits.max_held_bytes.saturating_sub(reader.length());
+        let room = limits.room(reader.length());
         let mut opened = match kind.ok_or(Refused::Unknown)? {
             Kind::Png => Self::png(reader, limits),
-            Kind::Jpeg => Self::jpeg(reader, limits),
+            Kind::Jpeg => Self::jpeg(reader),
             Kind::WebP => Self::webp(reader, limits),
-            kind => Self::other(kind, reader, limits),
+            Kind::Gif => Self::gif(reader),
+            Kind::Bmp => Self::bmp(reader, limits),
         }?;
+        admit(opened.width, opened.height, limits)?;
         (opened.room, opened.made) = (room, room.min(limits.max_made_bytes));
         Ok(opened)
+    }
+
+    /// A rotation that cannot be read is none: the picture itself may still be good.
+    fn found(kind: Kind, (width, height): (u32, u32), exif: Option<&[u8]>, source: Source<'a>) -> Self {
+        let orientation = exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
+        Opened { kind, width, height, orientation, animated: false, source, room: 0, made: 0 }
     }
 
     fn png(file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
@@ -76,62 +89,53 @@ impl<'a> Opened<'a> {
         decoder.set_ignore_iccp_chunk(true);
         decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
         let header = decoder.read_header_info().map_err(broken)?;
-        let (width, height) = (header.width, header.height);
-        admit(width, height, limits)?;
+        let size = (header.width, header.height);
+        admit(size.0, size.1, limits)?;
         let reader = decoder.read_info().map_err(broken)?;
-        let exif = reader.info().exif_metadata.as_deref();
-        let orientation = exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
+        let exif = reader.info().exif_metadata.clone();
         let animated = reader.info().animation_control.is_some();
-        let source = Source::Png(Box::new(reader));
-        Ok(Opened { kind: Kind::Png, width, height, orientation, animated, source, room: 0, made: 0 })
+        let opened = Self::found(Kind::Png, size, exif.as_deref(), Source::Png(Box::new(reader)));
+        Ok(Opened { animated, ..opened })
     }
 
-    fn jpeg(file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
-        let jpeg = Jpeg::open(file).map_err(broken)?;
-        let (width, height) = (jpeg.width, jpeg.height);
-        admit(width, height, limits)?;
-        // A rotation that cannot be read is none: the picture itself may still be good.
-        let orientation = jpeg.exif.as_deref().and_then(Orientation::from_exif_chunk);
-        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-        let source = Source::Jpeg(Box::new(jpeg));
-        Ok(Opened { kind: Kind::Jpeg, width, height, orientation, animated: false, source, room: 0, made: 0 })
+    fn jpeg(file: Reader<'a>) -> Result<Self, Refused> {
+        let mut jpeg = Jpeg::open(file).map_err(broken)?;
+        let (size, exif) = ((jpeg.width, jpeg.height), jpeg.exif.take());
+        Ok(Self::found(Kind::Jpeg, size, exif.as_deref(), Source::Jpeg(Box::new(jpeg))))
     }
 
     fn webp(mut file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
-        let lossy = Lossy::find(&mut file);
+        let found = WebP::find(&mut file);
         file.rewind().map_err(broken)?;
-        let Some(lossy) = lossy else { return Self::other(Kind::WebP, file, limits) };
-        let (width, height) = (lossy.width, lossy.height);
-        admit(width, height, limits)?;
-        let orientation = lossy.exif.as_deref().and_then(Orientation::from_exif_chunk);
-        let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-        let source = Source::WebP(lossy, Box::new(file));
-        Ok(Opened { kind: Kind::WebP, width, height, orientation, animated: false, source, room: 0, made: 0 })
+        let Some(mut webp) = found else {
+            return Self::other(Kind::WebP, Box::new(WebPDecoder::new(file).map_err(broken)?), limits);
+        };
+        let (size, exif) = ((webp.width, webp.height), webp.exif.take());
+        Ok(Self::found(Kind::WebP, size, exif.as_deref(), Source::WebP(webp, Box::new(file))))
     }
 
-    fn other(kind: Kind, file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
-        let mut decoder: Box<dyn ImageDecoder + 'a> = match kind {
-            Kind::WebP => Box::new(WebPDecoder::new(file).map_err(broken)?),
-            Kind::Gif => Box::new(GifDecoder::new(file).map_err(broken)?),
-            Kind::Bmp | Kind::Png | Kind::Jpeg => Box::new(BmpDecoder::new(file).map_err(broken)?),
+    fn gif(file: Reader<'a>) -> Result<Self, Refused> {
+        let gif = Gif::open(file).map_err(broken)?;
+        Ok(Self::found(Kind::Gif, (gif.width, gif.height), None, Source::Gif(Box::new(gif))))
+    }
+
+    fn bmp(mut file: Reader<'a>, limits: &Limits) -> Result<Self, Refused> {
+        let bitmap = Bitmap::find(&mut file);
+        file.rewind().map_err(broken)?;
+        let Some(bitmap) = bitmap else {
+            return Self::other(Kind::Bmp, Box::new(BmpDecoder::new(file).map_err(broken)?), limits);
         };
+        Ok(Self::found(Kind::Bmp, (bitmap.width, bitmap.height), None, Source::Bmp(bitmap, Box::new(file))))
+    }
+
+    fn other(kind: Kind, mut decoder: Box<dyn ImageDecoder + 'a>, limits: &Limits) -> Result<Self, Refused> {
         let (width, height) = decoder.dimensions();
         admit(width, height, limits)?;
         let mut held = image::Limits::no_limits();
         held.max_alloc = Some(most_bytes(limits));
         decoder.set_limits(held).map_err(broken)?;
-        // A rotation that cannot be read is none: the picture itself may still be good.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        Ok(Opened {
-            kind,
-            width,
-            height,
-            orientation,
-            animated: false,
-            source: Source::Other(decoder),
-            room: 0,
-            made: 0,
-        })
+        Ok(Opened { orientation, ..Self::found(kind, (width, height), None, Source::Other(decoder)) })
     }
 
     /// Width and height as a person sees them.
@@ -151,7 +155,15 @@ impl<'a> Opened<'a> {
             self.rows(eighths, |row| canvas.push(row))?;
             return Ok(canvas.finish());
         }
-        if own.0 < width * 2 || own.1 < height * 2 || !self.comes_by_rows() {
+        if !self.comes_by_rows() {
+            let enough = |halves: &u32| {
+                let size = halved(own, *halves);
+                size.0 * 4 >= width * 5 && size.1 * 4 >= height * 5
+            };
+            let halves = (1..=MOST_HALVES).rev().find(enough).unwrap_or(0);
+            return Ok(self.whole(halves)?.flatten(255));
+        }
+        if own.0 < width * 2 || own.1 < height * 2 {
             return Ok(self.pixels()?.flatten(255));
         }
         // Half as large again as wanted leaves enough for a sharp picture.
@@ -187,8 +199,13 @@ impl<'a> Opened<'a> {
             return Ok(canvas.finish());
         }
         if !self.comes_by_rows() {
+            // What is turned is there twice, and what gets its colours as well as it was.
+            let twice = if orientation == Orientation::NoTransforms { 1 } else { 2 };
+            let to_a_pixel = if colours == channels { channels * twice } else { channels + colours * twice };
             self.room = made;
-            return Ok(self.pixels()?.without_idle_alpha().into_rgb().turn(orientation));
+            let fits = |halves: &u32| bytes(halved(own, *halves)) / colours as u64 * to_a_pixel as u64 <= made;
+            let halves = (0..=MOST_HALVES).find(fits).unwrap_or(MOST_HALVES);
+            return Ok(self.whole(halves)?.without_idle_alpha().into_rgb().turn(orientation));
         }
         let room = room.saturating_sub(self.held_bytes(WHOLE)).min(made);
         let scale = (room as f64 / bytes(own) as f64).min(1.0).sqrt();
@@ -212,13 +229,13 @@ impl<'a> Opened<'a> {
             self.rows(WHOLE, |row| canvas.push(row))?;
             return Ok(canvas.finish());
         }
-        self.whole()
+        self.whole(0)
     }
 
     /// Decodes row by row, as the rows lie in the file; a JPEG in so many eighths of its size.
     pub(crate) fn rows(self, eighths: u32, mut to: impl FnMut(&[u8])) -> Result<(), Refused> {
         if !self.comes_by_rows() {
-            let pixels = self.whole()?;
+            let pixels = self.whole(0)?;
             pixels.data.chunks_exact(pixels.row_bytes()).for_each(to);
             return Ok(());
         }
@@ -226,7 +243,9 @@ impl<'a> Opened<'a> {
         self.admit_bytes(self.held_bytes(eighths))?;
         match self.source {
             Source::Jpeg(jpeg) => jpeg.rows(eighths, to).map_err(broken),
-            Source::WebP(lossy, mut file) => lossy.rows(&mut *file, to).map_err(broken),
+            Source::Bmp(bitmap, mut file) => bitmap.rows(&mut *file, to).map_err(broken),
+            Source::Gif(gif) => gif.rows(to).map_err(broken),
+            Source::WebP(webp, mut file) => webp.rows(&mut *file, to).map_err(broken),
             Source::Png(mut reader) => {
                 for _ in 0..height {
                     let Some(row) = reader.next_row().map_err(broken)? else { return Err(broken("it ends too early")) };
@@ -247,7 +266,10 @@ impl<'a> Opened<'a> {
         match &self.source {
             Source::Png(reader) => reader.output_color_type().0.samples(),
             Source::Jpeg(jpeg) if jpeg.is_gray() => 1,
-            Source::Jpeg(_) | Source::WebP(..) => 3,
+            Source::Bmp(bitmap, _) => bitmap.channels(),
+            Source::Gif(gif) if gif.has_alpha() => 4,
+            Source::WebP(webp, _) => webp.channels(),
+            Source::Jpeg(_) | Source::Gif(_) => 3,
             Source::Other(decoder) => match decoder.color_type() {
                 ColorType::L8 => 1,
                 ColorType::La8 => 2,
@@ -260,7 +282,7 @@ impl<'a> Opened<'a> {
     fn comes_by_rows(&self) -> bool {
         match &self.source {
             Source::Png(reader) => !reader.info().interlaced,
-            Source::Jpeg(_) | Source::WebP(..) => true,
+            Source::Jpeg(_) | Source::Bmp(..) | Source::Gif(_) | Source::WebP(..) => true,
             Source::Other(_) => false,
         }
     }
@@ -269,8 +291,9 @@ impl<'a> Opened<'a> {
     fn held_bytes(&self, eighths: u32) -> u64 {
         match &self.source {
             Source::Jpeg(jpeg) => jpeg.held_bytes(eighths),
-            Source::WebP(lossy, _) => lossy.held_bytes(),
-            Source::Png(_) | Source::Other(_) => 0,
+            Source::Gif(gif) => gif.held_bytes(),
+            Source::WebP(webp, _) => webp.held_bytes(),
+            Source::Png(_) | Source::Bmp(..) | Source::Other(_) => 0,
         }
     }
 
@@ -285,33 +308,27 @@ impl<'a> Opened<'a> {
         Err(Refused::TooMuch { width, height, max_pixels, kind: self.kind.media_type() })
     }
 
-    /// Decodes what cannot be had row by row.
-    fn whole(self) -> Result<Pixels, Refused> {
-        let channels = self.channels() as u64;
-        // As many bytes a pixel as are there at once: WebP's planes and what is made of them, or two copies of a lossless one.
-        let to_a_pixel = if self.kind == Kind::WebP { channels + 4 } else { channels };
-        self.admit_bytes(u64::from(self.width) * u64::from(self.height) * to_a_pixel)?;
-        let mut reader = match self.source {
-            Source::Png(reader) => reader,
-            Source::Other(decoder) => {
-                return Ok(match DynamicImage::from_decoder(decoder).map_err(broken)? {
-                    DynamicImage::ImageLuma8(image) => Pixels::new(self.width, self.height, 1, image.into_raw()),
-                    DynamicImage::ImageLumaA8(image) => Pixels::new(self.width, self.height, 2, image.into_raw()),
-                    DynamicImage::ImageRgb8(image) => Pixels::new(self.width, self.height, 3, image.into_raw()),
-                    other => Pixels::new(self.width, self.height, 4, other.into_rgba8().into_raw()),
-                });
-            }
-            Source::Jpeg(_) | Source::WebP(..) => unreachable!("it comes by rows"),
-        };
-        let size = reader.output_buffer_size().ok_or_else(|| broken("its size overflows"))?;
-        let mut data = vec![0; size];
-        let frame = reader.next_frame(&mut data).map_err(broken)?;
-        // An animation's first frame may be smaller than its canvas; then the default image is not part of it.
-        if (frame.width, frame.height) != (self.width, self.height) {
-            return Err(broken("its first frame does not fill it"));
+    /// Decodes what cannot be had row by row; a PNG with its sides halved so often.
+    fn whole(self, halves: u32) -> Result<Pixels, Refused> {
+        let (channels, own) = (self.channels(), (self.width, self.height));
+        let bytes =
+            |(width, height): (u32, u32), to_a_pixel: usize| u64::from(width) * u64::from(height) * to_a_pixel as u64;
+        self.admit_bytes(match &self.source {
+            // Two copies, one of them with alpha.
+            Source::Other(_) if self.kind == Kind::WebP => bytes(own, channels + 4),
+            Source::Other(_) => bytes(own, channels),
+            _ => bytes(halved(own, halves), channels),
+        })?;
+        match self.source {
+            Source::Png(mut reader) => adam7::pixels(&mut reader, channels, halves).map_err(broken),
+            Source::Other(decoder) => Ok(match DynamicImage::from_decoder(decoder).map_err(broken)? {
+                DynamicImage::ImageLuma8(image) => Pixels::new(own.0, own.1, 1, image.into_raw()),
+                DynamicImage::ImageLumaA8(image) => Pixels::new(own.0, own.1, 2, image.into_raw()),
+                DynamicImage::ImageRgb8(image) => Pixels::new(own.0, own.1, 3, image.into_raw()),
+                other => Pixels::new(own.0, own.1, 4, other.into_rgba8().into_raw()),
+            }),
+            _ => unreachable!("it comes by rows"),
         }
-        data.truncate(frame.buffer_size());
-        Ok(Pixels::new(self.width, self.height, frame.color_type.samples() as u8, data))
     }
 }
 

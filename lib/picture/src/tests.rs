@@ -74,6 +74,40 @@ fn png_of(width: u32, height: u32, color: png::ColorType, depth: png::BitDepth, 
     bytes
 }
 
+/// An RGB PNG whose pixels come in seven passes, not packed.
+pub(crate) fn interlaced(width: u32, height: u32, of: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
+    let passes = [(0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2)];
+    let mut data = Vec::new();
+    for (left, across, top, down) in passes {
+        for y in (top..height).step_by(down).filter(|_| left < width) {
+            data.push(0);
+            data.extend((left..width).step_by(across).flat_map(|x| of(x, y)));
+        }
+    }
+    let mut packed = vec![0x78, 0x01];
+    for (at, part) in data.chunks(60_000).enumerate() {
+        let length = part.len() as u16;
+        packed.push(u8::from((at + 1) * 60_000 >= data.len()));
+        packed.extend(length.to_le_bytes().into_iter().chain((!length).to_le_bytes()));
+        packed.extend(part);
+    }
+    let (low, high) = data.iter().fold((1, 0), |(low, high), byte| {
+        let low = (low + u32::from(*byte)) % 65_521;
+        (low, (high + low) % 65_521)
+    });
+    packed.extend((high << 16 | low).to_be_bytes());
+    let mut head = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    head.extend([8, 2, 0, 0, 1]);
+    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    for (name, contents) in [(b"IHDR", head), (b"IDAT", packed), (b"IEND", Vec::new())] {
+        let chunk = [&name[..], &contents].concat();
+        bytes.extend((contents.len() as u32).to_be_bytes());
+        bytes.extend(&chunk);
+        bytes.extend(crc(&chunk).to_be_bytes());
+    }
+    bytes
+}
+
 fn gray_png(image: &GrayImage) -> Vec<u8> {
     png_of(image.width(), image.height(), png::ColorType::Grayscale, png::BitDepth::Eight, image.as_raw())
 }
