@@ -25,7 +25,7 @@ const ASKED: [(&str, File, (&str, &str), u32); 13] = [
     ("one that is edited here", File::Photo(LARGE), BRIGHTER, 3600),
     ("one that is turned here", File::Photo(LARGE), ("local/classical-edit", "rotate left"), 2700),
     ("a progressive one with all its colours", File::Photo(COLOURFUL), ELSEWHERE, 1024),
-    ("the same, edited here", File::Photo(COLOURFUL), ("local/classical-edit", "blur"), 1800),
+    ("the same, edited here", File::Photo(COLOURFUL), ("local/classical-edit", "blur"), 912),
     ("a BMP for a model elsewhere", File::Noise(Noise::Bmp, 3456, 2520), ELSEWHERE, 1024),
     ("one that is edited here, as large as it is", File::Noise(Noise::Bmp, 3456, 2520), BRIGHTER, 3456),
     ("a lossless WebP for a model elsewhere", File::Noise(Noise::WebP, 7296, 5472), ELSEWHERE, 1024),

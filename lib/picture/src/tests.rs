@@ -402,3 +402,42 @@ fn a_large_png_is_made_small_as_it_is_read() {
     assert_eq!(read(&clear.expect("a picture").png).to_rgb8().get_pixel(200, 100).0, WHITE);
     assert!(matches!(small(file[..file.len() / 2].to_vec()).err(), Some(Refused::Broken(_))));
 }
+
+#[test]
+fn what_there_is_no_room_for_comes_smaller_whatever_its_kind() {
+    const SIZE: (u32, u32) = (400, 300);
+    let of = |x: u32, y: u32| [(x / 2) as u8, (y / 2) as u8, 120];
+    let image = RgbImage::from_fn(SIZE.0, SIZE.1, |x, y| Rgb(of(x, y)));
+    let mut files = vec![jpeg(image.clone()), interlaced(SIZE.0, SIZE.1, of)];
+    files.push(png_of(SIZE.0, SIZE.1, png::ColorType::Rgb, png::BitDepth::Eight, image.as_raw()));
+    let image = DynamicImage::ImageRgb8(image);
+    files.extend([ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Bmp].map(|format| written(&image, format)));
+    let little = Limits { max_made_bytes: 90_000, ..limits() };
+    for file in files {
+        let kind = Kind::of(&file);
+        let whole = crate::read(file.clone(), &limits()).expect("a picture");
+        assert_eq!((whole.width, whole.height), SIZE, "{kind:?}");
+        let small = crate::read(file, &little).expect("a picture");
+        assert_eq!((small.width, small.height), (200, 150), "{kind:?}");
+        for (at, pixel) in (0..).zip(small.data.chunks_exact(usize::from(small.channels))) {
+            // A GIF has but 256 colours.
+            let near = pixel.iter().zip(of(at % 200 * 2, at / 200 * 2)).all(|(one, other)| one.abs_diff(other) <= 12);
+            assert!(near, "{kind:?}: {at} is {pixel:?}");
+        }
+    }
+}
+
+#[test]
+fn what_can_only_be_read_whole_is_refused_where_there_is_no_room_and_says_how_large_it_may_be() {
+    let mut packed = b"BM".to_vec();
+    let rows = [255, 7, 145, 9, 0, 0].repeat(300);
+    for word in [1078 + rows.len() as u32, 0, 1078, 40, 400, 300, 1 | 8 << 16, 1, rows.len() as u32, 0, 0, 0, 0] {
+        packed.extend(word.to_le_bytes());
+    }
+    packed.extend((0..1024).map(|at| at as u8));
+    packed.extend(rows);
+    assert!(crate::read(packed.clone(), &limits()).is_ok());
+    let little = Limits { max_made_bytes: 90_000, ..limits() };
+    let refused = crate::read(packed, &little).expect_err("there is no room");
+    assert_eq!(refused.to_string(), "must have at most 30000 pixels as image/bmp, and has 400x300");
+}

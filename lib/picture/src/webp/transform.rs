@@ -99,7 +99,7 @@ impl Transform {
 
 fn coloured(pixel: Argb, shares: Argb) -> Argb {
     let signed = |argb: Argb, at: u32| i32::from((argb >> at) as u8 as i8);
-    let share = |share: i32, of: i32| (share * of >> 5) as u32;
+    let share = |share: i32, of: i32| ((share * of) >> 5) as u32;
     let green = signed(pixel, 8);
     let red = (pixel >> 16).wrapping_add(share(signed(shares, 0), green)) & 0xff;
     let blue = pixel.wrapping_add(share(signed(shares, 8), green));
