@@ -10,7 +10,6 @@ use std::hash::{Hash as _, Hasher as _};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -47,8 +46,6 @@ pub struct Compiler {
     program: PathBuf,
     cache: PathBuf,
     compatibility: String,
-    /// Others are served meanwhile.
-    gives_way: AtomicBool,
 }
 
 /// What the process that compiles is told, as its arguments.
@@ -63,23 +60,7 @@ pub struct Task {
 
 impl Compiler {
     pub fn new(engine: &Engine, program: &Path, data_dir: &Path) -> Self {
-        Self {
-            program: program.to_owned(),
-            cache: data_dir.join("compiled"),
-            compatibility: compatibility(engine),
-            gives_way: AtomicBool::new(false),
-        }
-    }
-
-    /// From now on others are served meanwhile.
-    pub fn give_way(&self) {
-        self.gives_way.store(true, Ordering::Relaxed);
-    }
-
-    /// A core is left to those who serve: even what gives way takes from whoever wakes up beside it.
-    fn threads(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        if self.gives_way.load(Ordering::Relaxed) { cores.saturating_sub(1).max(1) } else { cores }
+        Self { program: program.to_owned(), cache: data_dir.join("compiled"), compatibility: compatibility(engine) }
     }
 
     /// The code of these bytes: from the cache, or compiled now.
@@ -137,7 +118,6 @@ impl Compiler {
             .env_clear()
             // What is only reserved must not count as used.
             .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
-            .env("RAYON_NUM_THREADS", self.threads().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

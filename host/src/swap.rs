@@ -34,7 +34,6 @@ const MAX_REMEMBERED: usize = 1000;
 pub fn start(registry: &Arc<Registry>, folder: Option<PathBuf>) -> Result<Swaps> {
     let (swaps, queue) = Swaps::new();
     let config = registry.config();
-    registry.intake.compiler.give_way();
     // Before anybody can tell of the folder.
     for loaded in registry.current().snapshot.loaded() {
         queue.lies_there(&loaded.name, &loaded.sha256);
