@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn each_pixel_is_about_the_mean_of_its_square() {
         for (width, height) in [(1, 1), (2, 5), (5, 2), (37, 29), (64, 64)] {
-            let of = |x: u32, y: u32| [(x * 3 + y) as u8, (x * y % 7 * 30) as u8, (y * 5 ^ x * 9) as u8];
+            let of = |x: u32, y: u32| [(x * 3 + y) as u8, (x * y % 7 * 30) as u8, ((y * 5) ^ (x * 9)) as u8];
             let file = interlaced(width, height, of);
             for halves in 0..=MOST_HALVES {
                 let mut reader = png::Decoder::new(Cursor::new(&file)).read_info().expect("a PNG");
