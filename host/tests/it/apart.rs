@@ -66,17 +66,6 @@ async fn the_texts_of_one_list_are_worked_on_in_several_stores() {
     assert_eq!((rows.len(), &whole["usage"]["total_tokens"]), (41, &json!(tokens)));
 }
 
-/// Who asks one after the other needs one instance, although the next question comes as soon as the answer is there.
-#[tokio::test(flavor = "multi_thread")]
-async fn questions_one_after_the_other_share_an_instance() {
-    let house = House::of(&built(), "").await;
-    for number in 0..20 {
-        let one = json!({ "text": text(number), "model": "local/all-MiniLM-L6-v2" });
-        assert_eq!(post(&house, "/embedding", &one).await.status, StatusCode::OK);
-    }
-    assert_eq!(sample(&house, "hybrid_component_instances_total{component=\"local-embedding\"} ").await, 1);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_time_of_all_calls_of_a_request_is_the_requests() {
     // No part of the list takes so long alone.
