@@ -29,8 +29,11 @@ use crate::{components, compose, tree};
 use load::{Load, Way};
 use server::Server;
 
-/// Each server is measured this often, in turn; the medians count.
-const ROUNDS: usize = 3;
+/// Each server is measured this often, in turn, a part of the time each; the medians count, those of ratios too. A shared
+/// machine changes its speed by half within a minute: only what was measured within the same seconds can be compared.
+const ROUNDS: usize = 9;
+/// Of the seconds that are asked for.
+const PARTS: f64 = 3.0;
 const CONNECTIONS: [usize; 2] = [16, 1];
 
 /// What one measurement found.
@@ -102,13 +105,13 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     ensure!(answering.len() > 1, "there is nothing to compare");
     for connections in CONNECTIONS {
-        println!("\nPOST /llm, {connections} connections, {ROUNDS} rounds of {seconds} s, medians");
-        let figures = measured(&answering, &key, connections, seconds, Way::Whole)?;
-        table(&answering, &figures);
-        price(&answering, &figures);
+        println!("\nPOST /llm, {connections} connections, {ROUNDS} rounds of {:.1} s, medians", seconds / PARTS);
+        let rounds = measured(&answering, &key, connections, seconds, Way::Whole)?;
+        table(&rounds, &answering);
+        price(&rounds, &answering);
     }
     println!("\nPOST /llm streamed, 1 connection, the same; the times are those to the first piece");
-    table(&answering, &measured(&answering, &key, 1, seconds, Way::Stream)?);
+    table(&measured(&answering, &key, 1, seconds, Way::Stream)?, &answering);
     ensure!(answering.len() == servers.len(), "not all servers could be measured");
     drop(servers);
     speech::print(&host)?;
@@ -131,23 +134,26 @@ fn made_key(host: &Path, data: &Path) -> anyhow::Result<String> {
 }
 
 /// What the check of a key, two limits and their headers cost.
-fn price(servers: &[&Server], figures: &[Figures]) {
-    let of = |name| servers.iter().zip(figures).find(|(server, _)| server.name == name).map(|(_, one)| one.cpu_us);
-    if let (Some(bare), Some(closed)) = (of("our host"), of("keys, limits")) {
-        println!("a key and its limits: {:+.1} % CPU per request", (closed / bare - 1.0) * 100.0);
+fn price(rounds: &[Vec<Figures>], servers: &[&Server]) {
+    let place = |name| servers.iter().position(|server| server.name == name);
+    if let (Some(bare), Some(closed)) = (place("our host"), place("keys, limits")) {
+        let ratio = middle(rounds.iter().map(|round| round[closed].cpu_us / round[bare].cpu_us));
+        println!("a key and its limits: {:+.1} % CPU per request", (ratio - 1.0) * 100.0);
     }
 }
 
-/// A median for each server, in their order.
+/// Round after round, what was found of each server, in their order.
 fn measured(
     servers: &[&Server],
     key: &str,
     connections: usize,
     seconds: f64,
     way: Way,
-) -> anyhow::Result<Vec<Figures>> {
-    let mut found: Vec<Vec<Figures>> = vec![Vec::new(); servers.len()];
+) -> anyhow::Result<Vec<Vec<Figures>>> {
+    let seconds = seconds / PARTS;
+    let mut rounds = Vec::new();
     for round in 0..ROUNDS {
+        let mut found = vec![None; servers.len()];
         for turn in 0..servers.len() {
             // Another one begins each round, so that a noisy moment does not always meet the same one.
             let index = (turn + round) % servers.len();
@@ -156,47 +162,42 @@ fn measured(
             let before = server.cpu_us()?;
             let load = Load::run(&server.address, key, connections, seconds, way)?;
             let cpu_us = (server.cpu_us()? - before) / load.requests as f64;
-            found[index].push(Figures {
+            found[index] = Some(Figures {
                 per_second: load.requests as f64 / load.seconds,
                 p50_us: load.p50_us,
                 p99_us: load.p99_us,
                 cpu_us,
             });
         }
+        rounds.push(found.into_iter().flatten().collect());
     }
-    Ok(found.iter().map(|all| median(all)).collect())
+    Ok(rounds)
 }
 
-fn median(all: &[Figures]) -> Figures {
-    let of = |figure: fn(&Figures) -> f64| {
-        let mut values: Vec<f64> = all.iter().map(figure).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    Figures {
-        per_second: of(|one| one.per_second),
-        p50_us: of(|one| one.p50_us),
-        p99_us: of(|one| one.p99_us),
-        cpu_us: of(|one| one.cpu_us),
-    }
+fn middle(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
-fn table(servers: &[&Server], figures: &[Figures]) {
+fn table(rounds: &[Vec<Figures>], servers: &[&Server]) {
     println!(
         "{:<14} {:>12} {:>10} {:>10} {:>12}   requests/s and CPU beside the first",
         "", "requests/s", "p50 µs", "p99 µs", "CPU µs/req"
     );
-    let first = figures[0];
-    for (server, one) in servers.iter().zip(figures) {
+    for (place, server) in servers.iter().enumerate() {
+        let of = |figure: fn(&Figures) -> f64| middle(rounds.iter().map(|round| figure(&round[place])));
+        let beside =
+            |figure: fn(&Figures) -> f64| middle(rounds.iter().map(|round| figure(&round[place]) / figure(&round[0])));
         println!(
             "{:<14} {:>12.0} {:>10.0} {:>10.0} {:>12.1}   {:>6.2} x {:>6.2} x",
             server.name,
-            one.per_second,
-            one.p50_us,
-            one.p99_us,
-            one.cpu_us,
-            one.per_second / first.per_second,
-            one.cpu_us / first.cpu_us
+            of(|one| one.per_second),
+            of(|one| one.p50_us),
+            of(|one| one.p99_us),
+            of(|one| one.cpu_us),
+            beside(|one| one.per_second),
+            beside(|one| one.cpu_us)
         );
     }
 }
