@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 
 use super::load::{Sender, connect};
+use super::paced::median;
 use super::server::Server;
 use crate::process::{program, run as run_program};
 use crate::{model, tree};
@@ -117,8 +118,7 @@ async fn list_ms(server: &Server) -> anyhow::Result<f64> {
         send(&mut sender, &server.address, "/v1/embeddings", body.clone()).await?;
         found.push(began.elapsed().as_secs_f64() * 1000.0);
     }
-    found.sort_by(f64::total_cmp);
-    Ok(found[LISTS / 2])
+    Ok(median(found.into_iter()))
 }
 
 /// Each word is one token.
@@ -142,8 +142,7 @@ async fn cpu_ms(server: &Server, tokens: usize) -> anyhow::Result<f64> {
         }
         found.push((server.cpu_us()? - before) / 1000.0 / f64::from(count));
     }
-    found.sort_by(f64::total_cmp);
-    Ok(found[ROUNDS / 2])
+    Ok(median(found.into_iter()))
 }
 
 async fn ask(sender: &mut Sender, address: &str, text: &str) -> anyhow::Result<()> {

@@ -27,6 +27,7 @@ use anyhow::{Context, bail, ensure};
 use crate::process::{cargo, run as run_program};
 use crate::{components, compose, tree};
 use load::{Load, Way};
+use paced::median;
 use server::Server;
 
 /// Each server is measured this often, in turn, a part of the time each; the medians count, those of ratios too. A shared
@@ -137,7 +138,7 @@ fn made_key(host: &Path, data: &Path) -> anyhow::Result<String> {
 fn price(rounds: &[Vec<Figures>], servers: &[&Server]) {
     let place = |name| servers.iter().position(|server| server.name == name);
     if let (Some(bare), Some(closed)) = (place("our host"), place("keys, limits")) {
-        let ratio = middle(rounds.iter().map(|round| round[closed].cpu_us / round[bare].cpu_us));
+        let ratio = median(rounds.iter().map(|round| round[closed].cpu_us / round[bare].cpu_us));
         println!("a key and its limits: {:+.1} % CPU per request", (ratio - 1.0) * 100.0);
     }
 }
@@ -174,21 +175,15 @@ fn measured(
     Ok(rounds)
 }
 
-fn middle(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 fn table(rounds: &[Vec<Figures>], servers: &[&Server]) {
     println!(
         "{:<14} {:>12} {:>10} {:>10} {:>12}   requests/s and CPU beside the first",
         "", "requests/s", "p50 µs", "p99 µs", "CPU µs/req"
     );
     for (place, server) in servers.iter().enumerate() {
-        let of = |figure: fn(&Figures) -> f64| middle(rounds.iter().map(|round| figure(&round[place])));
+        let of = |figure: fn(&Figures) -> f64| median(rounds.iter().map(|round| figure(&round[place])));
         let beside =
-            |figure: fn(&Figures) -> f64| middle(rounds.iter().map(|round| figure(&round[place]) / figure(&round[0])));
+            |figure: fn(&Figures) -> f64| median(rounds.iter().map(|round| figure(&round[place]) / figure(&round[0])));
         println!(
             "{:<14} {:>12.0} {:>10.0} {:>10.0} {:>12.1}   {:>6.2} x {:>6.2} x",
             server.name,
