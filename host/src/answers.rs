@@ -15,6 +15,7 @@ use hyper::service::{Service, service_fn};
 
 use crate::answer::Answer;
 use crate::forwarded::Peer;
+use crate::leftover::Drained;
 use crate::request::{self, Desk};
 
 /// What answers a connection's requests, whichever HTTP it speaks.
@@ -27,6 +28,7 @@ pub fn service(
         let (desk, client) = (Arc::clone(&desk), peer.client(&mut request));
         let hold = answers.begin();
         async move {
+            let request = Drained::of(request, &desk.tasks, Some(Arc::clone(&hold)));
             let answer: Response<Answer> = request::serve(desk, client, request).await;
             Ok::<_, Infallible>(answer.map(|body| Taken { body, hold }))
         }
@@ -40,7 +42,7 @@ pub struct Answers {
     ended: Arc<AtomicU64>,
 }
 
-/// One of them. Lives until its answer is out or given up.
+/// One of them. Lives until its answer is out or given up, and its body read or given up.
 pub struct Hold {
     began: Instant,
     ended: Arc<AtomicU64>,
@@ -111,5 +113,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Taken<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Taken<B> {
+    fn drop(&mut self) {
+        // The request's body may outlast its answer, which keeps nobody waiting any more.
+        self.hold.out_since.store(0, Ordering::Relaxed);
     }
 }

@@ -11,7 +11,6 @@ use anyhow::Result;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
 
 use crate::access::Access;
 use crate::again::{self, Again};
@@ -148,7 +147,7 @@ impl Beside {
     }
 
     /// Looks at few headers, by name alone.
-    pub fn concerns(&self, config: &Config, request: &Request<Incoming>) -> bool {
+    pub fn concerns(&self, config: &Config, request: &Request<Drained>) -> bool {
         let path = request.uri().path();
         if jobs::covers(path) || path == batch::PATH {
             return *request.method() != Method::OPTIONS;
@@ -166,12 +165,11 @@ impl Beside {
         desk: Arc<Desk>,
         client: Arc<str>,
         generation: Arc<Generation>,
-        request: Request<Incoming>,
+        request: Request<Drained>,
     ) -> Response<Answer> {
         let id = request::request_id(request.headers());
         let mut access = Access::new(&desk, &generation, Instant::now(), &request, &client, &id);
-        // Whoever is refused before its body is read reads why.
-        let (parts, body) = Drained::of(request, &desk.tasks).into_parts();
+        let (parts, body) = request.into_parts();
         let visit =
             Visit { desk, client, generation, id, method: parts.method, path: parts.uri, headers: parts.headers };
         let done = match jobs::covers(visit.path.path()) {

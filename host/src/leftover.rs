@@ -4,6 +4,7 @@
 //! report a broken pipe in place of the refusal, so a little of it is read and thrown away.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use crate::answers::Hold;
 use crate::tasks::Tasks;
 
 /// What is read of it: more than that costs more than a new connection.
@@ -26,13 +28,18 @@ pub struct Drained {
     rest: Option<Tasks>,
     /// Until it is dropped.
     body: Option<Incoming>,
+    /// Until its rest is read, or nobody will.
+    hold: Option<Arc<Hold>>,
 }
 
 impl Drained {
-    pub fn of(request: Request<Incoming>, tasks: &Tasks) -> Request<Self> {
+    /// The hold keeps the connection from being taken as quiet while a body that is half read lies in it.
+    pub fn of(request: Request<Incoming>, tasks: &Tasks, hold: Option<Arc<Hold>>) -> Request<Self> {
+        let is_whole = request.body().is_end_stream();
         // A client that first asks whether to send its body reads the refusal before.
-        let sends = !request.body().is_end_stream() && !request.headers().contains_key(header::EXPECT);
-        request.map(|body| Self { rest: sends.then(|| tasks.clone()), body: Some(body) })
+        let sends = !is_whole && !request.headers().contains_key(header::EXPECT);
+        let hold = hold.filter(|_| !is_whole);
+        request.map(|body| Self { rest: sends.then(|| tasks.clone()), body: Some(body), hold })
     }
 }
 
@@ -45,6 +52,7 @@ impl Body for Drained {
         let polled = Pin::new(body).poll_frame(cx);
         if let Poll::Ready(None | Some(Err(_))) = &polled {
             self.rest = None;
+            self.hold = None;
         }
         polled
     }
@@ -61,11 +69,13 @@ impl Body for Drained {
 impl Drop for Drained {
     fn drop(&mut self) {
         let (Some(tasks), Some(body)) = (self.rest.take(), self.body.take()) else { return };
+        let hold = self.hold.take();
         let unread = !body.is_end_stream() && body.size_hint().lower() <= MAX_BYTES;
         // A store may outlive the runtime of its last request.
         if unread && tokio::runtime::Handle::try_current().is_ok() {
             tasks.spawn(async move {
                 let _ = tokio::time::timeout(PATIENCE, drain(body)).await;
+                drop(hold);
             });
         }
     }

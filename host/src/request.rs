@@ -16,7 +16,6 @@ use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 use wasmtime::AsContextMut as _;
@@ -96,7 +95,7 @@ pub struct Desk {
 }
 
 /// Serves one request of a client's.
-pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>) -> Response<Answer> {
+pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Drained>) -> Response<Answer> {
     let generation = generation(&desk, &client, &request);
     if let Some(beside) = &desk.beside
         && beside.concerns(&generation.config, &request)
@@ -105,7 +104,6 @@ pub async fn serve(desk: Arc<Desk>, client: Arc<str>, request: Request<Incoming>
         // Few requests need it, and all would carry its size.
         return Box::pin(beside.answer(desk, client, generation, request)).await;
     }
-    let request = Drained::of(request, &desk.tasks);
     through(desk, client, generation, request, Whose::Clients).await
 }
 

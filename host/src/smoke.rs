@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::sync::Semaphore;
 
+use crate::leftover::Drained;
 use crate::registry::{Generation, Registry};
 use crate::request::{self, Desk};
 use crate::tasks::Tasks;
@@ -57,7 +58,10 @@ pub async fn call(registry: &Arc<Registry>, generation: Arc<Generation>, call: &
     let (near, far) = tokio::io::duplex(64 * 1024);
     let service = service_fn(|request| {
         let desk = Arc::clone(&desk);
-        async move { Ok::<_, Infallible>(request::serve(desk, "127.0.0.1:0".into(), request).await) }
+        async move {
+            let request = Drained::of(request, &desk.tasks, None);
+            Ok::<_, Infallible>(request::serve(desk, "127.0.0.1:0".into(), request).await)
+        }
     });
     let server = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(far), service);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(near)).await?;
