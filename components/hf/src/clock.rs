@@ -12,8 +12,9 @@ use spin_sdk::wasip3::clocks::{monotonic_clock, system_clock};
 pub(crate) struct Deadline(u64);
 
 impl Deadline {
-    pub(crate) fn after(time: Duration) -> Deadline {
-        Deadline(monotonic_clock::now().saturating_add(nanos(time)))
+    /// `time` after `moment`.
+    pub(crate) fn after(moment: u64, time: Duration) -> Deadline {
+        Deadline(moment.saturating_add(nanos(time)))
     }
 
     pub(crate) fn left(self) -> Duration {
@@ -42,14 +43,16 @@ pub(crate) async fn sleep(time: Duration) {
 /// runtime itself ends a connection that is silent for `time` (`watched`), there is none until a sixteenth of the time has
 /// passed.
 pub(crate) async fn within<T>(moment: u64, time: Duration, watched: bool, work: impl Future<Output = T>) -> Option<T> {
-    let deadline = Deadline(moment.saturating_add(nanos(time)));
+    let deadline = Deadline::after(moment, time);
     let mut work = pin!(work);
     let mut timer = pin!(None);
+    let mut first = true;
     poll_fn(|cx| {
         if let Poll::Ready(done) = work.as_mut().poll(cx) {
             return Poll::Ready(Some(done));
         }
-        let left = deadline.left();
+        // It has only begun the first time; every look at the clock is a call into the runtime.
+        let left = if std::mem::take(&mut first) { time } else { deadline.left() };
         if timer.is_none() && (!watched || time - left.min(time) > time / 16) {
             timer.set(Some(sleep(left)));
         }

@@ -83,18 +83,19 @@ async fn over<'a>(call: &Call<'a>, read: &Read<'a>) -> Result<(u32, usize), Erro
     let mut kept: Option<Reason> = None;
     let mut shut = None;
     for (index, upstream) in call.upstreams.iter().enumerate() {
-        let time = call.patience.deadline.left();
+        let (moment, now) = (clock::moment(), clock::millis());
+        let time = call.patience.deadline.left_at(moment);
         if time.is_zero() {
             kept = Some(Reason::Timeout);
             break;
         }
         let key = health::key(&upstream.provider, call.task.capability(), &upstream.id);
-        let request = health::admit(breaker, &key, call.model, clock::millis()).and_then(|()| (call.request)(upstream));
+        let request = health::admit(breaker, &key, call.model, now).and_then(|()| (call.request)(upstream));
         let reason = match request {
             Err(reason) => reason,
-            Ok(request) => match tries(call, upstream, &request, read).await {
+            Ok(request) => match tries(call, upstream, &request, moment, read).await {
                 Ok(made) => {
-                    let now = clock::millis();
+                    // Where all is well, the minute counts and not the time that the answer took.
                     health::note(breaker, &key, None, time, now);
                     health::tell(call.task.capability(), call.model, None, None, now);
                     return Ok((attempts + made, index));
@@ -131,13 +132,18 @@ async fn over<'a>(call: &Call<'a>, read: &Read<'a>) -> Result<(u32, usize), Erro
     Err(Error { reason, attempts })
 }
 
-/// Asks one upstream as often as the policy allows; the number of attempts it took.
-async fn tries<'a>(call: &Call<'a>, upstream: &'a Upstream, request: &Request, read: &Read<'a>) -> Result<u32, Error> {
+/// Asks one upstream as often as the policy allows, the first time at `moment`; the number of attempts it took.
+async fn tries<'a>(
+    call: &Call<'a>,
+    upstream: &'a Upstream,
+    request: &Request,
+    mut moment: u64,
+    read: &Read<'a>,
+) -> Result<u32, Error> {
     let Call { config, patience, .. } = *call;
     let mut attempts = 0;
     let mut hold = false;
     loop {
-        let moment = clock::moment();
         let left = patience.deadline.left_at(moment);
         let own = config.table.number(call.model, "attempt_timeout_ms").map(Duration::from_millis);
         // Who queues a job is asked often, and each time answers soon.
@@ -168,6 +174,7 @@ async fn tries<'a>(call: &Call<'a>, upstream: &'a Upstream, request: &Request, r
                 if delay > Duration::ZERO {
                     clock::sleep(delay).await;
                 }
+                moment = clock::moment();
             }
         }
     }

@@ -78,7 +78,7 @@ impl Caller {
     #[inline(never)]
     fn new(task: Task, model: String, within: &Budget) -> Caller {
         let config = config::config();
-        let deadline = Deadline::after(Duration::from_millis(within.timeout_ms.into()));
+        let deadline = Deadline::after(clock::moment(), Duration::from_millis(within.timeout_ms.into()));
         let policy = config.policy.with_retries(within.retries);
         let hedge = config.table.hedge(task);
         Caller { config, task, model, patience: Patience { deadline, policy, hedge }, upstreams: Rc::new([]) }
@@ -288,8 +288,8 @@ impl Guest for HuggingFace {
         let mut caller = Caller::new(Task::Chat, model, &within);
         let deadline = caller.patience.deadline;
         if let Some(millis) = within.first_token_timeout_ms {
-            let first = Duration::from_millis(millis.into());
-            caller.patience.deadline = Deadline::after(first.min(deadline.left()));
+            let (moment, first) = (clock::moment(), Duration::from_millis(millis.into()));
+            caller.patience.deadline = Deadline::after(moment, first.min(deadline.left_at(moment)));
         }
         let caller = caller.find(false).await?;
         let request = |upstream: &Upstream| chat_request(upstream, &input, true);

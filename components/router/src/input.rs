@@ -10,6 +10,7 @@ pub(crate) mod tts;
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
+use hybrid_guest::json;
 use hybrid_guest::table::Table;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -36,14 +37,18 @@ pub(crate) enum Wrong {
 }
 
 /// A JSON object as it stands in the body: values are looked at when their field is asked for.
-pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Object<'a> {
     pub(crate) fn read(body: &'a [u8]) -> Result<Object<'a>, Wrong> {
         let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+        if let Some(object) = std::str::from_utf8(body).ok().and_then(Object::quickly) {
+            return Ok(object);
+        }
         if body.trim_ascii().is_empty() {
             return Err(Wrong::Unreadable("the body is empty; a JSON object is wanted".to_owned()));
         }
+        // Who is refused is told where and why.
         serde_json::from_slice(body).map_err(|error| {
             if error.is_data() {
                 return Wrong::Invalid(vec![problem("body", "must be a JSON object")]);
@@ -53,17 +58,28 @@ impl<'a> Object<'a> {
         })
     }
 
+    /// An object without oddities, as nearly all are.
+    fn quickly(json: &'a str) -> Option<Object<'a>> {
+        let members = json::all_members(json)?;
+        Some(Object(members.into_iter().map(|(name, value)| (name, value.get())).collect()))
+    }
+
+    /// An object within a body.
+    pub(crate) fn within(json: &'a str) -> Option<Object<'a>> {
+        Object::quickly(json).or_else(|| serde_json::from_str(json).ok())
+    }
+
     /// The value's JSON; none when the field is absent or null. Of two of one name the last counts, as everywhere.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         let (_, value) = self.0.iter().rfind(|(known, _)| known == name)?;
-        Some(value.get()).filter(|json| *json != "null")
+        Some(*value).filter(|json| *json != "null")
     }
 
     /// Every field that is there and not null, once, in order.
     fn all(&self) -> Vec<(&str, &'a str)> {
         let mut seen = std::collections::HashSet::new();
         let last = self.0.iter().rev().filter(|(name, _)| seen.insert(&**name));
-        let mut all: Vec<_> = last.map(|(name, value)| (&**name, value.get())).collect();
+        let mut all: Vec<_> = last.map(|(name, value)| (&**name, *value)).collect();
         all.retain(|(_, json)| *json != "null");
         all.reverse();
         all
@@ -75,7 +91,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
         struct Fields;
 
         impl<'de> Visitor<'de> for Fields {
-            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+            type Value = Vec<(Cow<'de, str>, &'de str)>;
 
             fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 formatter.write_str("an object")
@@ -83,8 +99,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::with_capacity(8);
-                while let Some((name, value)) = map.next_entry::<Name<'de>, _>()? {
-                    fields.push((name.0, value));
+                while let Some((name, value)) = map.next_entry::<Name<'de>, &RawValue>()? {
+                    fields.push((name.0, value.get()));
                 }
                 Ok(fields)
             }
@@ -124,18 +140,18 @@ impl<'de> Deserialize<'de> for Name<'de> {
 /// Takes fields out of an object and gathers what is wrong with them.
 pub(crate) struct Fields<'a> {
     object: Object<'a>,
-    /// Where the object stands in the body: `messages[2].`, or nothing.
-    place: String,
+    /// Which of the `messages` the object is; none for the body.
+    turn: Option<usize>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Fields<'a> {
     pub(crate) fn read(body: &'a [u8]) -> Result<Fields<'a>, Wrong> {
-        Ok(Fields { object: Object::read(body)?, place: String::new(), problems: Vec::new() })
+        Ok(Fields { object: Object::read(body)?, turn: None, problems: Vec::new() })
     }
 
-    pub(crate) fn within(object: Object<'a>, place: String) -> Fields<'a> {
-        Fields { object, place, problems: Vec::new() }
+    pub(crate) fn of_turn(object: Object<'a>, index: usize) -> Fields<'a> {
+        Fields { object, turn: Some(index), problems: Vec::new() }
     }
 
     pub(crate) fn raw(&self, name: &str) -> Option<&'a str> {
@@ -149,7 +165,7 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn problem(&mut self, name: &str, message: impl Into<String>) {
         if self.problems.len() < MAX_PROBLEMS {
-            let field = format!("{}{name}", self.place);
+            let field = self.turn.map_or_else(|| name.to_owned(), |index| format!("messages[{index}].{name}"));
             self.problems.push(Problem { field, message: message.into() });
         }
     }
@@ -170,14 +186,14 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         let json = self.raw(name)?;
-        match serde_json::from_str(json) {
-            Ok(text) => Some(text),
+        match json::text(json) {
+            Some(text) => Some(text.into_owned()),
             // Half a surrogate pair is the one string that is JSON and no text.
-            Err(_) if json.starts_with('"') => {
+            None if json.starts_with('"') => {
                 self.problem(name, "must be a string of whole Unicode characters");
                 None
             }
-            Err(_) => {
+            None => {
                 self.problem(name, "must be a string");
                 None
             }
@@ -344,16 +360,16 @@ pub(crate) fn check_model(model: &str, suffix: bool) -> Result<(), &'static str>
 pub(crate) struct Parameters(pub String);
 
 impl Parameters {
-    pub(crate) fn add(&mut self, name: &str, value: impl std::fmt::Display) {
-        use std::fmt::Write as _;
-
+    pub(crate) fn add(&mut self, name: &str, value: impl ToString) {
         if !self.0.is_empty() {
             self.0.push(' ');
         }
-        let _ = write!(self.0, "{name}={value}"); // Writing to a string does not fail.
+        self.0.push_str(name);
+        self.0.push('=');
+        self.0.push_str(&value.to_string());
     }
 
-    pub(crate) fn maybe(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
+    pub(crate) fn maybe(&mut self, name: &str, value: Option<impl ToString>) {
         if let Some(value) = value {
             self.add(name, value);
         }

@@ -1,8 +1,8 @@
 //! The JSON that goes out, in the plan's words.
 
+use hybrid_guest::json;
 use hybrid_guest::time;
 use hybrid_guest::types::{Completion, Served, Usage};
-use serde_json::json;
 
 use crate::input::Problem;
 use crate::refusal::Refusal;
@@ -20,6 +20,12 @@ impl Writer {
         self.name(name);
         serde_json::to_writer(&mut self.0, value)
             .expect("plain values are JSON, and memory does not fail to be written");
+        self
+    }
+
+    fn text(&mut self, name: &str, text: &str) -> &mut Writer {
+        self.name(name);
+        json::push_text(&mut self.0, text);
         self
     }
 
@@ -72,10 +78,7 @@ pub(crate) fn error(code: &str, message: &str, details: &[Problem], timestamp: &
 pub(crate) fn completion(completion: &Completion, served: &Served) -> Vec<u8> {
     let text = completion.text.as_deref().unwrap_or_default();
     let mut writer = Writer::new(text.len() + text.len() / 8 + 192);
-    writer
-        .field("response", text)
-        .field("model", &served.model)
-        .field("tokens_used", &tokens(completion.usage.as_ref()));
+    writer.text("response", text).text("model", &served.model).field("tokens_used", &tokens(completion.usage.as_ref()));
     // Only where there is more than text: calls of tools, reasoning.
     if let Some(more) = &completion.more {
         writer.field("finish_reason", &completion.finish_reason).raw("message", more);
@@ -122,7 +125,7 @@ pub(crate) fn transcript(transcript: &Transcript<'_>, served: &Served) -> Vec<u8
         let segments: Vec<_> = transcript
             .segments
             .iter()
-            .map(|(start, end, text)| json!({"start": start, "end": end, "text": text}))
+            .map(|(start, end, text)| serde_json::json!({"start": start, "end": end, "text": text}))
             .collect();
         writer.field("segments", &segments);
     }
@@ -273,7 +276,7 @@ mod tests {
         );
         (answer.duration, answer.segments, answer.loudness) = (Some(1.5), vec![(0.0, None, "hi")], Some(-20.5));
         let read: serde_json::Value = serde_json::from_str(&text(transcript(&answer, &served(true)))).expect("JSON");
-        assert_eq!(read["segments"][0], json!({"start": 0.0, "end": null, "text": "hi"}));
+        assert_eq!(read["segments"][0], serde_json::json!({"start": 0.0, "end": null, "text": "hi"}));
         assert_eq!((&read["duration"], &read["placeholder"]), (&1.5.into(), &true.into()));
         assert_eq!((&read["transcript_available"], &read["loudness_dbfs"]), (&false.into(), &json!(-20.5)));
     }

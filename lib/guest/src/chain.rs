@@ -105,27 +105,24 @@ impl Chain {
         }
     }
 
-    /// The models to ask, in order: the one asked for (or the default), then what may answer in its place.
-    fn candidates(&self, asked: Option<&str>, fallback: &Fallback) -> VecDeque<String> {
-        let mut models: VecDeque<String> =
-            asked.map(|model| self.table.resolve(model).to_owned()).into_iter().collect();
-        let own =
-            if self.choice == Choice::Local { self.inside(AfterFailure::StandIns, &[]) } else { self.models.clone() };
-        let rest = match fallback {
-            Fallback::Chain => own.as_slice(),
-            Fallback::Off if models.is_empty() => &own[..own.len().min(1)],
-            Fallback::Off => &[],
-            Fallback::Models(named) => {
-                if models.is_empty() {
-                    models.extend(own.first().cloned());
-                }
-                named.as_slice()
-            }
+    /// The model to ask first: the one asked for, or the default.
+    fn first(&self, asked: Option<&str>) -> VecDeque<String> {
+        let first = match asked {
+            Some(model) => Some(model),
+            None if self.choice == Choice::Local => self.local.first().or(self.stand_in.as_ref()).map(String::as_str),
+            None => self.models.first().map(String::as_str),
         };
-        for model in rest {
-            push(&mut models, self.table.resolve(model));
+        first.map(|model| self.table.resolve(model).to_owned()).into_iter().collect()
+    }
+
+    /// What may answer in the place of the first, in order.
+    fn others(&self, fallback: &Fallback) -> Vec<String> {
+        match fallback {
+            Fallback::Chain if self.choice == Choice::Local => self.inside(AfterFailure::StandIns, &[]),
+            Fallback::Chain => self.models.clone(),
+            Fallback::Off => Vec::new(),
+            Fallback::Models(named) => named.clone(),
         }
-        models
     }
 
     /// What may answer inside the platform, in order, where `tried` did not.
@@ -208,13 +205,25 @@ pub async fn walk<T>(
     let total_ms = control.timeout_ms.map_or(chain.total_timeout_ms, u64::from).min(MAX_TIMEOUT_MS);
     let total = Duration::from_millis(total_ms);
 
-    let mut candidates = chain.candidates(asked, &control.fallback);
+    let mut candidates = chain.first(asked);
     let may_fall = matches!(control.fallback, Fallback::Chain);
     let (mut attempts, mut index) = (0, 0);
     let mut kept: Option<Reason> = None;
     let mut tried: Vec<String> = Vec::new();
+    // Most requests are answered by the first, and need no list of the others.
+    let mut listed = false;
+    let mut list = |candidates: &mut VecDeque<String>, but: &str| {
+        if !std::mem::replace(&mut listed, true) {
+            let others = chain.others(&control.fallback);
+            let others = others.iter().map(|model| chain.table.resolve(model)).filter(|model| *model != but);
+            others.for_each(|model| push(candidates, model));
+        }
+    };
     // Whether what is inside the platform has been put on the list.
     let mut inside = !may_fall || chain.choice != Choice::Auto;
+    if candidates.is_empty() {
+        list(&mut candidates, "");
+    }
     loop {
         let Some(model) = candidates.pop_front() else {
             let rest = if inside { Vec::new() } else { chain.inside(chain.after_failure, &tried) };
@@ -225,7 +234,9 @@ pub async fn walk<T>(
             }
             continue;
         };
-        let mut left = total.saturating_sub(started.elapsed()).as_millis() as u64;
+        // A look at the clock is a call into the runtime, and the first model is asked at once.
+        let passed = if index == 0 { Duration::ZERO } else { started.elapsed() };
+        let mut left = total.saturating_sub(passed).as_millis() as u64;
         // A model of the platform's own that may answer when a service hangs needs time to do it in.
         if !inside && chain.table.same(&model).is_some() && chain.after_failure >= AfterFailure::Same {
             left = left.saturating_sub(LOCAL_SHARE_MS.min(total_ms / 10));
@@ -253,6 +264,7 @@ pub async fn walk<T>(
         };
         attempts += error.attempts;
         index += 1;
+        list(&mut candidates, &model);
         match next(&error.reason) {
             Next::Model => {}
             Next::Upstream => {

@@ -19,19 +19,32 @@ impl<'a> Raw<'a> {
 /// An object's members in order.
 pub type Members<'a> = Vec<(Cow<'a, str>, Raw<'a>)>;
 
+/// Most objects have no more members.
+const FEW: usize = 8;
+
 /// The members of an object that are not null; none when it is something else.
 #[inline(never)]
 pub fn members(json: &str) -> Option<Members<'_>> {
+    read(json, false)
+}
+
+/// The members of an object; none when it is something else.
+#[inline(never)]
+pub fn all_members(json: &str) -> Option<Members<'_>> {
+    read(json, true)
+}
+
+fn read(json: &str, nulls: bool) -> Option<Members<'_>> {
     let mut scan = Scan::new(json);
-    let mut members = Members::new();
+    let mut members = Members::with_capacity(FEW);
     scan.open(b'{')?;
     while scan.more(b'}', members.is_empty() && !scan.begun)? {
         scan.begun = true;
-        let key = scan.value(0).filter(|key| key.starts_with('"'))?;
+        let key = scan.key()?;
         scan.token(b':')?;
         let value = scan.value(0)?;
-        if value != "null" {
-            members.push((text(key)?, Raw(value)));
+        if nulls || value != "null" {
+            members.push((key, Raw(value)));
         }
     }
     scan.end().then_some(members)
@@ -63,7 +76,7 @@ pub fn elements(json: &str) -> Option<Vec<Raw<'_>>> {
 #[inline(never)]
 pub fn text(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    if !inner.contains('\\') {
+    if plain(inner.as_bytes(), 0) == inner.len() {
         return Some(Cow::Borrowed(inner));
     }
     let mut out = String::with_capacity(inner.len());
@@ -118,19 +131,21 @@ pub fn number(json: &str) -> Option<f64> {
 /// Appends `value` as a JSON string.
 #[inline(never)]
 pub fn push_text(out: &mut Vec<u8>, value: &str) {
-    out.push(b'"');
     let bytes = value.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
     let mut from = 0;
-    for (at, byte) in bytes.iter().enumerate() {
+    loop {
+        let at = plain(bytes, from);
+        out.extend_from_slice(&bytes[from..at]);
+        let Some(byte) = bytes.get(at) else { break };
         let short = match byte {
-            b'"' | b'\\' => *byte,
             b'\n' => b'n',
             b'\r' => b'r',
             b'\t' => b't',
             0..0x20 => b'u',
-            _ => continue,
+            _ => *byte,
         };
-        out.extend_from_slice(&bytes[from..at]);
         out.extend_from_slice(&[b'\\', short]);
         if short == b'u' {
             let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
@@ -138,8 +153,28 @@ pub fn push_text(out: &mut Vec<u8>, value: &str) {
         }
         from = at + 1;
     }
-    out.extend_from_slice(&bytes[from..]);
     out.push(b'"');
+}
+
+/// Where the first byte from `at` on stands that a JSON string does not hold as it is, or the end.
+fn plain(bytes: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    // Eight bytes at once: a byte's highest bit is set where it is zero. A byte above one that was found may be marked for
+    // nothing, so only the lowest counts.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*eight);
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let found = (control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c))) & (ONES * 0x80);
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while bytes.get(at).is_some_and(|byte| !matches!(byte, 0..0x20 | b'"' | b'\\')) {
+        at += 1;
+    }
+    at
 }
 
 /// `value` as a JSON string.
@@ -206,7 +241,11 @@ impl<'a> Scan<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline(always)]
     fn space(&mut self) {
+        if self.peek().is_some_and(|byte| byte > b' ') {
+            return;
+        }
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
         }
@@ -252,7 +291,9 @@ impl<'a> Scan<'a> {
         let first = self.ahead()?;
         let start = self.at;
         match first {
-            b'"' => self.string()?,
+            b'"' => {
+                self.string()?;
+            }
             b'{' | b'[' if depth >= DEPTH => return None,
             b'{' => {
                 self.at += 1;
@@ -286,20 +327,31 @@ impl<'a> Scan<'a> {
         self.text.get(start..self.at)
     }
 
-    fn string(&mut self) -> Option<()> {
+    /// A member's name, borrowed where nothing is escaped.
+    fn key(&mut self) -> Option<Cow<'a, str>> {
+        if self.ahead()? != b'"' {
+            return None;
+        }
+        let start = self.at;
+        let escapes = self.string()?;
+        let key = self.text.get(start..self.at)?;
+        if escapes { text(key) } else { key.get(1..key.len() - 1).map(Cow::Borrowed) }
+    }
+
+    /// Passes a string; whether something is escaped in it.
+    fn string(&mut self) -> Option<bool> {
         let bytes = self.text.as_bytes();
         let mut at = self.at + 1;
+        let mut escapes = false;
         loop {
-            // Most of what is read here is text: a loop without calls.
-            while let Some(0x20..=b'!' | b'#'..=b'[' | b']'..) = bytes.get(at) {
-                at += 1;
-            }
+            at = plain(bytes, at);
             match bytes.get(at)? {
                 b'"' => {
                     self.at = at + 1;
-                    return Some(());
+                    return Some(escapes);
                 }
                 b'\\' => {
+                    escapes = true;
                     let escape = *bytes.get(at + 1)?;
                     if escape == b'u' {
                         let digits = bytes.get(at + 2..at + 6)?;
@@ -402,6 +454,7 @@ mod tests {
         assert_eq!(text(member(list[1].get(), "d").expect("there")), Some(Cow::Borrowed("e")));
         assert!(members("[]").is_none() && text("1").is_none() && elements("{}").is_none());
         assert!(members(r#"{"a": null, "b": null}"#).expect("an object").is_empty());
+        assert_eq!(all_members(r#"{"a": null, "b": 1}"#).expect("an object").len(), 2);
         assert!(members(r#"{"a": null "b": 1}"#).is_none() && members(r#"{,"a": 1}"#).is_none());
     }
 
@@ -515,7 +568,14 @@ mod tests {
 
     #[test]
     fn texts_are_written_as_they_are_read() {
-        for value in ["", "plain", "a\"b\\c\n\r\t\u{1}\u{1f}/é😀", "\u{7f}"] {
+        let plain = "sixteen letters.é".to_owned();
+        // What is not plain, at every place of the eight bytes that are looked at together.
+        let marked = (0..16).flat_map(|at| {
+            ["\"", "\\", "\u{1f}", "\u{0}", "!", "\u{80}"].map(|mark| plain[..at].to_owned() + mark + &plain[at..])
+        });
+        let some = ["", "plain", "a\"b\\c\n\r\t\u{1}\u{1f}/é😀", "\u{7f}", &plain].map(str::to_owned);
+        for value in some.into_iter().chain(marked) {
+            let value = value.as_str();
             let written = quoted(value);
             assert_eq!(serde_json::from_str::<String>(&written).expect("a string"), value);
             assert_eq!(text(&written).expect("a string"), value);

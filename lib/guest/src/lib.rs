@@ -4,6 +4,8 @@
 pub mod bytes;
 pub mod catalogue;
 pub mod chain;
+#[cfg(any(target_family = "wasm", test))]
+mod heap;
 pub mod json;
 mod onward;
 pub mod settings;
@@ -21,6 +23,10 @@ mod bindings {
         generate_all,
     });
 }
+
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static HEAP: heap::Heap = heap::Heap::new();
 
 pub use bindings::hybrid::types::types;
 use types::{Error, Reason};

@@ -1,5 +1,6 @@
 //! The body of POST /llm, and of OpenAI's forms of it. Fields that we only carry are handed on as the text they came as.
 
+use hybrid_guest::json;
 use hybrid_guest::types::{Conversation, Message, Role};
 use serde_json::value::RawValue;
 
@@ -137,7 +138,9 @@ fn messages(fields: &mut Fields<'_>, limits: &Limits, rules: Rules) -> (Vec<Mess
         fields.problem("messages", "is required");
         return (Vec::new(), 0);
     };
-    let Ok(turns) = serde_json::from_str::<Vec<&RawValue>>(json) else {
+    let turns = json::elements(json).map(|turns| turns.into_iter().map(json::Raw::get).collect::<Vec<_>>());
+    let oddly = || Some(serde_json::from_str::<Vec<&RawValue>>(json).ok()?.into_iter().map(RawValue::get).collect());
+    let Some(turns) = turns.or_else(oddly) else {
         fields.problem("messages", "must be a list of objects with `role` and `content`");
         return (Vec::new(), 0);
     };
@@ -147,7 +150,7 @@ fn messages(fields: &mut Fields<'_>, limits: &Limits, rules: Rules) -> (Vec<Mess
     }
     let (mut messages, mut total) = (Vec::with_capacity(turns.len()), 0);
     for (index, turn) in turns.into_iter().enumerate() {
-        match message(turn.get(), index, rules) {
+        match message(turn, index, rules) {
             Ok((message, characters)) => {
                 total += characters;
                 messages.push(message);
@@ -162,11 +165,11 @@ fn messages(fields: &mut Fields<'_>, limits: &Limits, rules: Rules) -> (Vec<Mess
 }
 
 fn message(json: &str, index: usize, rules: Rules) -> Result<(Message, u64), Vec<Problem>> {
-    let place = format!("messages[{index}]");
-    let Ok(object) = serde_json::from_str::<Object<'_>>(json) else {
+    let Some(object) = Object::within(json) else {
+        let place = format!("messages[{index}]");
         return Err(vec![super::problem(&place, "must be an object with `role` and `content`")]);
     };
-    let mut turn = Fields::within(object, format!("{place}."));
+    let mut turn = Fields::of_turn(object, index);
     let role = role(&mut turn);
 
     let content = turn.raw("content");
