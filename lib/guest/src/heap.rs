@@ -95,6 +95,40 @@ impl State {
     }
 }
 
+/// The system's own, apart: what is inlined of it would have the quick way save registers and stack for nothing.
+#[expect(unsafe_code, reason = "an allocator")]
+mod system {
+    use super::{GlobalAlloc, Layout, System};
+
+    #[cold]
+    #[inline(never)]
+    pub unsafe fn alloc(layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller's.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub unsafe fn dealloc(block: *mut u8, layout: Layout) {
+        // SAFETY: as the caller's.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub unsafe fn realloc(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as the caller's.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
 // SAFETY: each block is of one piece, in one list or in one hand, and as large and aligned as its layout asks; what is not of
 // a class goes to the system and comes back to it, since that is decided by the layout alone.
 #[expect(unsafe_code, reason = "an allocator")]
@@ -105,7 +139,7 @@ unsafe impl GlobalAlloc for Heap {
             // SAFETY: one thread, and nothing of the state outlives the call.
             Some(class) => unsafe { &mut *self.0.get() }.take(class),
             // SAFETY: as the caller's.
-            None => unsafe { System.alloc(layout) },
+            None => unsafe { system::alloc(layout) },
         }
     }
 
@@ -115,7 +149,7 @@ unsafe impl GlobalAlloc for Heap {
             // SAFETY: as in `alloc`.
             Some(class) => unsafe { &mut *self.0.get() }.give(class, block),
             // SAFETY: as the caller's.
-            None => unsafe { System.dealloc(block, layout) },
+            None => unsafe { system::dealloc(block, layout) },
         }
     }
 
@@ -123,7 +157,7 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if class(layout).is_none() {
             // SAFETY: as the caller's.
-            return unsafe { System.alloc_zeroed(layout) };
+            return unsafe { system::alloc_zeroed(layout) };
         }
         // SAFETY: as the caller's, and so many bytes are there.
         unsafe {
@@ -142,7 +176,7 @@ unsafe impl GlobalAlloc for Heap {
         match (class(layout), class(wanted)) {
             (None, None) => {
                 // SAFETY: as the caller's.
-                unsafe { System.realloc(block, layout, size) }
+                unsafe { system::realloc(block, layout, size) }
             }
             (had, wants) if had == wants => block,
             _ => {
