@@ -278,7 +278,7 @@ mod tests {
         let read: serde_json::Value = serde_json::from_str(&text(transcript(&answer, &served(true)))).expect("JSON");
         assert_eq!(read["segments"][0], serde_json::json!({"start": 0.0, "end": null, "text": "hi"}));
         assert_eq!((&read["duration"], &read["placeholder"]), (&1.5.into(), &true.into()));
-        assert_eq!((&read["transcript_available"], &read["loudness_dbfs"]), (&false.into(), &json!(-20.5)));
+        assert_eq!((&read["transcript_available"], &read["loudness_dbfs"]), (&false.into(), &serde_json::json!(-20.5)));
     }
 
     #[test]

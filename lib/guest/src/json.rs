@@ -42,7 +42,7 @@ fn read(json: &str, nulls: bool) -> Option<Members<'_>> {
         scan.begun = true;
         let key = scan.key()?;
         scan.token(b':')?;
-        let value = scan.value(0)?;
+        let value = scan.value()?;
         if nulls || value != "null" {
             members.push((key, Raw(value)));
         }
@@ -67,7 +67,7 @@ pub fn elements(json: &str) -> Option<Vec<Raw<'_>>> {
     let mut elements = Vec::new();
     scan.open(b'[')?;
     while scan.more(b']', elements.is_empty())? {
-        elements.push(Raw(scan.value(0)?));
+        elements.push(Raw(scan.value()?));
     }
     scan.end().then_some(elements)
 }
@@ -157,24 +157,28 @@ pub fn push_text(out: &mut Vec<u8>, value: &str) {
 }
 
 /// Where the first byte from `at` on stands that a JSON string does not hold as it is, or the end.
+#[inline(always)]
 fn plain(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = u64::MAX / 255;
     // Eight bytes at once: a byte's highest bit is set where it is zero. A byte above one that was found may be marked for
     // nothing, so only the lowest counts.
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    let zero = |word: u64| word.wrapping_sub(ONES);
     while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*eight);
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let found = (control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c))) & (ONES * 0x80);
+        let marked = word.wrapping_sub(ONES * 0x20) | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c));
+        let found = marked & !word & (ONES * 0x80);
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
         }
         at += 8;
     }
-    while bytes.get(at).is_some_and(|byte| !matches!(byte, 0..0x20 | b'"' | b'\\')) {
-        at += 1;
-    }
-    at
+    plain_to_the_end(bytes, at)
+}
+
+#[inline(never)]
+fn plain_to_the_end(bytes: &[u8], from: usize) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    from + rest.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')).unwrap_or(rest.len())
 }
 
 /// `value` as a JSON string.
@@ -229,7 +233,7 @@ pub struct Scan<'a> {
 }
 
 /// Nobody nests deeper on purpose.
-const DEPTH: u32 = 100;
+const DEPTH: u32 = 64;
 
 impl<'a> Scan<'a> {
     pub fn new(text: &'a str) -> Scan<'a> {
@@ -287,44 +291,65 @@ impl<'a> Scan<'a> {
     }
 
     /// The next value, whatever it is.
-    fn value(&mut self, depth: u32) -> Option<&'a str> {
-        let first = self.ahead()?;
+    fn value(&mut self) -> Option<&'a str> {
+        self.space();
         let start = self.at;
-        match first {
-            b'"' => {
-                self.string()?;
-            }
-            b'{' | b'[' if depth >= DEPTH => return None,
-            b'{' => {
-                self.at += 1;
-                let mut first = true;
-                while self.more(b'}', first)? {
-                    first = false;
-                    if self.ahead()? != b'"' {
+        // A bit for each level: whether it is an object. No call goes deeper for it, whatever comes.
+        let (mut objects, mut depth) = (0_u64, 0);
+        let mut names = false;
+        loop {
+            match self.ahead()? {
+                b'"' => {
+                    self.string()?;
+                    if names {
+                        self.token(b':')?;
+                        names = false;
+                        continue;
+                    }
+                }
+                _ if names => return None,
+                open @ (b'{' | b'[') => {
+                    if depth == DEPTH {
                         return None;
                     }
-                    self.string()?;
-                    self.token(b':')?;
-                    self.value(depth + 1)?;
+                    let object = open == b'{';
+                    self.at += 1;
+                    depth += 1;
+                    objects = objects << 1 | u64::from(object);
+                    if self.ahead()? != if object { b'}' } else { b']' } {
+                        names = object;
+                        continue;
+                    }
+                }
+                b't' | b'f' | b'n' => {
+                    let rest = self.text.get(self.at..)?;
+                    let word = ["true", "false", "null"].into_iter().find(|word| rest.starts_with(word))?;
+                    self.at += word.len();
+                }
+                _ => {
+                    self.number()?;
                 }
             }
-            b'[' => {
+            loop {
+                if depth == 0 {
+                    return self.text.get(start..self.at);
+                }
+                let object = objects & 1 == 1;
+                match self.ahead()? {
+                    b',' => {
+                        self.at += 1;
+                        names = object;
+                        break;
+                    }
+                    b'}' if object => {}
+                    b']' if !object => {}
+                    _ => return None,
+                }
                 self.at += 1;
-                let mut first = true;
-                while self.more(b']', first)? {
-                    first = false;
-                    self.value(depth + 1)?;
-                }
-            }
-            b't' | b'f' | b'n' => {
-                let word = ["true", "false", "null"].into_iter().find(|word| self.text[start..].starts_with(word))?;
-                self.at += word.len();
-            }
-            _ => {
-                self.number()?;
+                depth -= 1;
+                objects >>= 1;
             }
         }
-        self.text.get(start..self.at)
     }
 
     /// A member's name, borrowed where nothing is escaped.
@@ -339,33 +364,35 @@ impl<'a> Scan<'a> {
     }
 
     /// Passes a string; whether something is escaped in it.
+    #[inline(always)]
     fn string(&mut self) -> Option<bool> {
-        let bytes = self.text.as_bytes();
-        let mut at = self.at + 1;
-        let mut escapes = false;
-        loop {
-            at = plain(bytes, at);
-            match bytes.get(at)? {
-                b'"' => {
-                    self.at = at + 1;
-                    return Some(escapes);
-                }
-                b'\\' => {
-                    escapes = true;
-                    let escape = *bytes.get(at + 1)?;
-                    if escape == b'u' {
-                        let digits = bytes.get(at + 2..at + 6)?;
-                        if !digits.iter().all(u8::is_ascii_hexdigit) {
-                            return None;
-                        }
-                    } else if !b"\"\\/bfnrt".contains(&escape) {
-                        return None;
-                    }
-                    at += 2;
-                }
-                _ => return None,
-            }
+        let at = plain(self.text.as_bytes(), self.at + 1);
+        if self.text.as_bytes().get(at) != Some(&b'"') {
+            return self.escapes(at).map(|()| true);
         }
+        self.at = at + 1;
+        Some(false)
+    }
+
+    /// The rest of a string, from its first escape on.
+    #[cold]
+    #[inline(never)]
+    fn escapes(&mut self, mut at: usize) -> Option<()> {
+        let bytes = self.text.as_bytes();
+        while *bytes.get(at)? == b'\\' {
+            let escape = *bytes.get(at + 1)?;
+            if escape == b'u' {
+                let digits = bytes.get(at + 2..at + 6)?;
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return None;
+                }
+            } else if !b"\"\\/bfnrt".contains(&escape) {
+                return None;
+            }
+            at = plain(bytes, at + 2);
+        }
+        self.at = at + 1;
+        (bytes[at] == b'"').then_some(())
     }
 
     fn digits(&mut self, mut each: impl FnMut(u8)) -> Option<usize> {
@@ -539,6 +566,20 @@ mod tests {
                     }
                 }
             }
+        }
+        let nested = |depth: usize| "[".repeat(depth) + "{\"a\":1}" + &"]".repeat(depth);
+        assert!(elements(&nested(64)).is_some() && elements(&nested(65)).is_none());
+        for text in [
+            "[[1],[{}],{\"a\":[]}]",
+            "[[1},2]",
+            "[{]]",
+            "[{\"a\":1,}]",
+            "[[1,],2]",
+            "[{\"a\" 1}]",
+            "[{1:1}]",
+            "[{\"a\":1 \"b\":2}]",
+        ] {
+            agrees(text);
         }
         let deep = "[".repeat(5000) + &"]".repeat(5000);
         assert!(elements(&deep).is_none(), "no depth brings it down");
