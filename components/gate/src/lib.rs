@@ -101,21 +101,24 @@ impl Guest for Gate {
             return next::handle(request).await;
         }
         let origin = first(&headers, "origin");
-        let theirs = headers.get(REQUEST_ID).first().and_then(|id| id::sane(id));
+        let theirs = || headers.get(REQUEST_ID).first().and_then(|id| id::sane(id));
+        let new = || id::new((random::random::get_random_u64(), random::random::get_random_u64()));
+        // Whoever is in front has put it there; it is looked up where it is said.
+        let own = (!front).then(theirs);
+        let known = own.as_ref().is_none_or(Option::is_some);
+        let own = own.map(|theirs| theirs.unwrap_or_else(new));
+        let id = || own.clone().or_else(theirs).unwrap_or_else(new);
 
-        let method = request.get_method();
-        let visit = (!front).then(|| Visit::new(&request, &headers, &method));
-        let asks_beforehand =
-            origin.is_some() && matches!(method, Method::Options) && headers.has("access-control-request-method");
-        let known = theirs.is_some();
-        let id =
-            theirs.unwrap_or_else(|| id::new((random::random::get_random_u64(), random::random::get_random_u64())));
+        let visit = (!front).then(|| Visit::new(&request, &headers, &request.get_method()));
+        let asks_beforehand = origin.is_some()
+            && matches!(request.get_method(), Method::Options)
+            && headers.has("access-control-request-method");
 
         if let (true, Some(origin)) = (asks_beforehand, &origin) {
             let wanted = first(&headers, "access-control-request-headers").unwrap_or_default();
             let mut granted = cors::preflight(origins, origin, &wanted);
-            granted.push((REQUEST_ID, id.clone()));
-            return Ok(told(visit, id, 204, &granted, None));
+            granted.push((REQUEST_ID, id()));
+            return Ok(told(visit, id(), 204, &granted, None));
         }
         let mut added = origin.map(|origin| cors::answer(origins, &origin)).unwrap_or_default();
         let guest = match guarded {
@@ -133,10 +136,10 @@ impl Guest for Gate {
                         added.extend(key.map(|key| (LOG_KEY, key)));
                     }
                     let body = refusal.body(routes::is_openai(&target), &time::now());
-                    added.extend([("content-type", "application/json".to_owned()), (REQUEST_ID, id.clone())]);
+                    added.extend([("content-type", "application/json".to_owned()), (REQUEST_ID, id())]);
                     added.extend(refusal_headers(&refusal));
                     added.extend(standing_headers(&standings));
-                    return Ok(told(visit, id, refusal.status, &added, Some(body)));
+                    return Ok(told(visit, id(), refusal.status, &added, Some(body)));
                 }
             },
         };
@@ -146,12 +149,14 @@ impl Guest for Gate {
                 added.extend(guest.key.as_ref().map(|key| (LOG_KEY, key.name.clone())));
             }
             added.push((admission::CALLER, guard::caller(guest.as_ref(), &headers)));
-            return Ok(told(visit, id, 204, &added, None));
+            return Ok(told(visit, id(), 204, &added, None));
         }
         let ends_here = || ticket.is_some() || (guest.is_some() && END_HERE.iter().any(|name| headers.has(name)));
         let as_it_is = known && (*withheld || !ends_here());
-        let request = if as_it_is { request } else { renewed(request, &headers, &method, &id) };
+        let request = if as_it_is { request } else { renewed(request, &headers, &id()) };
         drop(headers);
+        // A front has it already.
+        let id = own.unwrap_or_default();
         match next::handle(request).await {
             Ok(response) => {
                 if let Some(guest) = &guest {
@@ -268,19 +273,20 @@ fn first(headers: &Fields, name: &str) -> Option<String> {
 }
 
 /// The same request with its id in the headers and without the client's key or the front's secret; they are not to be changed where they are.
-fn renewed(request: Request, headers: &Fields, method: &Method, id: &str) -> Request {
+fn renewed(request: Request, headers: &Fields, id: &str) -> Request {
     let mut kept = headers.copy_all();
     // Some runtimes refuse requests that name the host twice: here and in the authority.
     kept.retain(|(name, _)| !matches!(name.as_str(), "host" | REQUEST_ID) && !END_HERE.contains(&name.as_str()));
     kept.push((REQUEST_ID.to_owned(), id.as_bytes().to_vec()));
     let fields = fields(&kept);
     let (authority, scheme, target) = (request.get_authority(), request.get_scheme(), request.get_path_with_query());
+    let method = request.get_method();
     let (done, result) = wit_future::new(|| Ok(()));
     let (body, trailers) = Request::consume_body(request, result);
     drop(done);
     let (request, _sent) = Request::new(fields, Some(body), trailers, None);
     // They were a request's before, so they are in order.
-    let _ = request.set_method(method);
+    let _ = request.set_method(&method);
     let _ = request.set_scheme(scheme.as_ref());
     let _ = request.set_authority(authority.as_deref());
     let _ = request.set_path_with_query(target.as_deref());
@@ -295,18 +301,20 @@ fn dressed(
     pays: Option<guard::Guest>,
     front: bool,
 ) -> (String, Response) {
-    // In one go each way: every call of a function of the runtime's is dear.
-    let mut headers = response.get_headers().copy_all();
-    let mut take = |wanted: &str, stays: bool| {
-        let place = headers.iter().position(|(name, _)| name == wanted)?;
-        Some(if stays { headers[place].1.clone() } else { headers.swap_remove(place).1 })
-    };
-    let told = take(LOG_USAGE, front).and_then(|value| Usage::parse(&value));
-    let parameters = if front { None } else { take(LOG_PARAMETERS, false) };
+    // A copy within the runtime: to have all of them out of it and in again is dear.
+    let fields = response.get_headers().clone();
+    let take = |name: &str| fields.get_and_delete(name).ok()?.pop();
+    let told = if front { fields.get(LOG_USAGE).pop() } else { take(LOG_USAGE) };
+    let told = told.and_then(|value| Usage::parse(&value));
+    let parameters = if front { None } else { take(LOG_PARAMETERS) };
     let parameters = parameters.and_then(|value| String::from_utf8(value).ok()).unwrap_or_default();
-    headers.retain(|(name, _)| name == "vary" || added.iter().all(|(added, _)| added != name));
-    headers.extend(added.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())));
-    let fields = fields(&headers);
+    for (name, value) in added {
+        // These are ours, so that they are in order.
+        let _ = match *name {
+            "vary" => fields.append(name, value.as_bytes()),
+            _ => fields.set(name, &[value.as_bytes().to_vec()]),
+        };
+    }
     let (done, result) = wit_future::new(|| Ok(()));
     let (body, mut trailers) = Response::consume_body(response, result);
     drop(done);
@@ -332,7 +340,10 @@ fn dressed(
         _ => {}
     }
     let (response, _sent) = Response::new(fields, Some(body), trailers);
-    let _ = response.set_status_code(status);
+    // A new one is 200.
+    if status != 200 {
+        let _ = response.set_status_code(status);
+    }
     (parameters, response)
 }
 

@@ -40,8 +40,20 @@ impl Window {
         used
     }
 
+    /// Milliseconds until nothing is used, when nothing more comes: each answer tells it, so it is not searched for.
+    fn empty_after(&self, now_ms: u64) -> u64 {
+        let slots = std::iter::once(self.current).chain(self.past);
+        let latest = slots.enumerate().find(|(_, count)| *count > 0);
+        // The last of what fades counts until its ten seconds are over.
+        let end = latest.map_or(0, |(age, _)| (self.slot + SLOTS as u64 + 1).saturating_sub(age as u64) * SLOT_MS);
+        end.saturating_sub(now_ms)
+    }
+
     /// Milliseconds until at most `most` is used, when nothing more comes.
     pub(crate) fn wait_ms(&self, most: i64, now_ms: u64) -> u64 {
+        if most == 0 {
+            return self.empty_after(now_ms);
+        }
         if self.used(now_ms) <= most {
             return 0;
         }
@@ -107,5 +119,15 @@ mod tests {
         assert!(window.used(now + wait) <= 99 && window.used(now + wait - 1) > 99);
         assert_eq!(now + window.wait_ms(0, now), 107 * SLOT_MS);
         assert_eq!(window.wait_ms(100, now), 0);
+        // Until nothing is used is told without a search, and the search would find the same.
+        for (current, past) in [(0, [0; SLOTS]), (3, [0; SLOTS]), (0, [0, 0, 7, 0, 1, 0]), (0, [0, 0, 0, 0, 0, 9])] {
+            let window = Window { slot: 100, current, past };
+            for since in [0, 1, 4_999, 9_999, 10_000, 25_000, 69_999, 70_000, 90_000] {
+                let now = 100 * SLOT_MS + since;
+                let wait = window.wait_ms(0, now);
+                assert_eq!(window.used(now + wait), 0, "{window:?} {since}");
+                assert!(wait == 0 || window.used(now + wait - 1) > 0, "{window:?} {since}");
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@
 
 mod compile;
 pub mod dist;
+pub mod hot;
 pub mod load;
 mod misbehave;
 mod paced;
