@@ -4,8 +4,8 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 
 use libmimalloc_sys::{
-    mi_free, mi_malloc, mi_malloc_aligned, mi_option_set, mi_option_t, mi_realloc, mi_realloc_aligned, mi_zalloc,
-    mi_zalloc_aligned,
+    mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_option_set, mi_option_t, mi_realloc, mi_realloc_aligned,
+    mi_zalloc, mi_zalloc_aligned,
 };
 
 /// mimalloc, whose functions for any alignment look at every block's: glibc's allocator was 8 % of the profile.
@@ -84,18 +84,20 @@ pub fn tidy() {
 
 /// Gives back what has been free for the delay. The allocator does so when it is asked for memory, and a host at rest asks for
 /// none: what its start freed, tens of megabytes, would lie there.
-#[expect(unsafe_code, reason = "the allocator's own function; it may be called at any time, from any thread")]
 pub fn give_back_unused() {
-    // SAFETY: it touches nothing but what is free.
-    unsafe { libmimalloc_sys::mi_collect(false) };
+    collect(false);
 }
 
 /// The allocator keeps what was freed until somebody needs it. Files of components are tens of megabytes that nobody needs
 /// again, so whoever has read some says when it is done.
-#[expect(unsafe_code, reason = "the allocator's own function; it may be called at any time, from any thread")]
 pub fn give_back() {
+    collect(true);
+}
+
+#[expect(unsafe_code, reason = "the allocator's own function; it may be called at any time, from any thread")]
+fn collect(at_once: bool) {
     // SAFETY: it touches nothing but what is free.
-    unsafe { libmimalloc_sys::mi_collect(true) };
+    unsafe { mi_collect(at_once) };
 }
 
 /// To be called once, at the start.
