@@ -18,8 +18,9 @@ use crate::tasks::Tasks;
 
 /// How often a lane looks whether there is memory to give back.
 const TIDY: Duration = Duration::from_secs(1);
-/// Instances that had nothing to do for so long go. New ones cost a request a millisecond or two.
-const SPARE: Duration = Duration::from_secs(10);
+/// Instances that had nothing to do for so long go. New ones cost a request a millisecond or two, so pauses of a second in
+/// traffic are no reason.
+const SPARE: Duration = Duration::from_secs(2);
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Work = Box<dyn FnOnce(Arc<Desk>) -> Running + Send>;

@@ -46,6 +46,7 @@ mod course;
 mod empty;
 mod error;
 mod flight;
+mod forbidden;
 mod forwarded;
 mod gen_ai;
 mod held;

@@ -17,9 +17,8 @@ use hybrid_ai::telemetry::{self, Level};
 use hybrid_ai::{dev, folders, health, key_cli, keys, memory, swap, watch};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// glibc's allocator was 8 % of the profile.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: memory::Allocator = memory::Allocator;
 
 fn main() -> ExitCode {
     match start() {

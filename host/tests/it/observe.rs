@@ -424,18 +424,15 @@ async fn who_is_refused_by_the_head_may_end_its_body_and_ask_again() {
     }
     // Nobody reads for ever, and a connection is not taken as quiet while it happens, whenever that ends.
     let authority = house.authority();
-    let clients = (0..48).map(|number| {
-        let authority = authority.clone();
-        async move {
-            let mut stream = TcpStream::connect(authority).await.expect("a connection");
-            tokio::time::sleep(Duration::from_micros(200 * number)).await;
-            let head = b"POST /llm HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n";
-            stream.write_all(head).await.expect("the head");
-            let mut answer = Vec::new();
-            let all = stream.read_to_end(&mut answer);
-            tokio::time::timeout(Duration::from_secs(20), all).await.expect("it is closed").expect("read");
-            assert!(String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 401"));
-        }
+    let clients = (0..48).map(|number| async move {
+        let mut stream = TcpStream::connect(authority).await.expect("a connection");
+        tokio::time::sleep(Duration::from_micros(200 * number)).await;
+        let head = b"POST /llm HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n";
+        stream.write_all(head).await.expect("the head");
+        let mut answer = Vec::new();
+        let all = stream.read_to_end(&mut answer);
+        tokio::time::timeout(Duration::from_secs(20), all).await.expect("it is closed").expect("read");
+        assert!(String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 401"));
     });
     futures::future::join_all(clients).await;
 }
