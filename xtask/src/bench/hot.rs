@@ -38,8 +38,8 @@ pub fn run() -> anyhow::Result<()> {
     bytes.retain(|_, (all, hot)| *hot as f64 >= *all as f64 * HOT_SHARE && *hot > 0);
     ensure!(bytes.len() > 100, "only {} functions were seen", bytes.len());
     let mut script = String::from(
-        "/* Written by `cargo xtask hot`: the functions that a request runs through, next to each other. The processor keeps\n   \
-         half as many pages in mind for them. What is not found here lies where the linker puts it. */\n\
+        "/* Written by `cargo xtask hot`: the functions that a request runs through, next to each other. The processor has\n   \
+         half as many pages to keep in mind for them. What is not found here lies where the linker puts it. */\n\
          SECTIONS\n{\n  .text.hot :\n  {\n    *(\n",
     );
     for pattern in bytes.keys() {
