@@ -100,7 +100,7 @@ impl Guest for Gate {
             drop(headers);
             return next::handle(request).await;
         }
-        let origin = first(&headers, "origin");
+        let origin = headers.has("origin").then(|| first(&headers, "origin")).flatten();
         let theirs = || headers.get(REQUEST_ID).first().and_then(|id| id::sane(id));
         let new = || id::new((random::random::get_random_u64(), random::random::get_random_u64()));
         // Whoever is in front has put it there; it is looked up where it is said.
@@ -308,11 +308,14 @@ fn dressed(
     let told = told.and_then(|value| Usage::parse(&value));
     let parameters = if front { None } else { take(LOG_PARAMETERS) };
     let parameters = parameters.and_then(|value| String::from_utf8(value).ok()).unwrap_or_default();
+    // Somebody behind us may have limits of his own; to replace what is hardly ever there costs twice as much as to add.
+    let limited = added.iter().any(|(name, _)| name.starts_with("x-ratelimit-limit-") && fields.has(name));
     for (name, value) in added {
+        let adds = *name == "vary" || (name.starts_with("x-ratelimit-") && !limited);
         // These are ours, so that they are in order.
-        let _ = match *name {
-            "vary" => fields.append(name, value.as_bytes()),
-            _ => fields.set(name, &[value.as_bytes().to_vec()]),
+        let _ = match adds {
+            true => fields.append(name, value.as_bytes()),
+            false => fields.set(name, &[value.as_bytes().to_vec()]),
         };
     }
     let (done, result) = wit_future::new(|| Ok(()));

@@ -32,7 +32,6 @@ struct State {
 unsafe impl Sync for Heap {}
 
 impl Heap {
-    #[expect(clippy::new_without_default, reason = "it is made where only constants are")]
     pub const fn new() -> Self {
         Heap(UnsafeCell::new(State { freed: [ptr::null_mut(); CLASSES], rest: ptr::null_mut(), left: 0 }))
     }
