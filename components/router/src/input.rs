@@ -360,6 +360,7 @@ pub(crate) fn check_model(model: &str, suffix: bool) -> Result<(), &'static str>
 pub(crate) struct Parameters(pub String);
 
 impl Parameters {
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and borrowed texts")]
     pub(crate) fn add(&mut self, name: &str, value: impl ToString) {
         if !self.0.is_empty() {
             self.0.push(' ');
