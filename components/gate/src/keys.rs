@@ -48,7 +48,7 @@ pub(crate) enum Denied {
 impl Key {
     /// Whom its limits count for, and which they are where it has none of its own.
     pub(crate) fn counted(&self, others: Limits) -> (String, Limits) {
-        (format!("key/{}", self.id), if self.limits.any() { self.limits } else { others })
+        (["key/", &self.id].concat(), if self.limits.any() { self.limits } else { others })
     }
 
     /// By which [`still`] finds it; it tells nobody the key.

@@ -225,7 +225,8 @@ fn standing_headers(standings: &[Standing]) -> Vec<Header> {
         }
     };
     let headers = standings.iter().flat_map(|Standing { unit, limit, remaining, reset_ms }| {
-        let reset = if *reset_ms < 1000 { format!("{reset_ms}ms") } else { format!("{}s", reset_ms.div_ceil(1000)) };
+        let (time, unit_of_time) = if *reset_ms < 1000 { (*reset_ms, "ms") } else { (reset_ms.div_ceil(1000), "s") };
+        let reset = time.to_string() + unit_of_time;
         names(*unit).into_iter().zip([limit.to_string(), remaining.to_string(), reset])
     });
     headers.collect()
@@ -309,9 +310,10 @@ fn dressed(
     let parameters = if front { None } else { take(LOG_PARAMETERS) };
     let parameters = parameters.and_then(|value| String::from_utf8(value).ok()).unwrap_or_default();
     // Somebody behind us may have limits of his own; to replace what is hardly ever there costs twice as much as to add.
-    let limited = added.iter().any(|(name, _)| name.starts_with("x-ratelimit-limit-") && fields.has(name));
+    let is_a_limits = |name: &str| name.starts_with("x-ratelimit-");
+    let limited = added.iter().any(|(name, _)| is_a_limits(name)) && fields.has("x-ratelimit-limit-requests");
     for (name, value) in added {
-        let adds = *name == "vary" || (name.starts_with("x-ratelimit-") && !limited);
+        let adds = *name == "vary" || (is_a_limits(name) && !limited);
         // These are ours, so that they are in order.
         let _ = match adds {
             true => fields.append(name, value.as_bytes()),

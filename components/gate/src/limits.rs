@@ -216,8 +216,7 @@ impl Known {
 }
 
 fn name(subject: &str, unit: Unit, slot: u64) -> String {
-    let unit = unit.name();
-    format!("{subject}/{unit}/{slot}")
+    [subject, "/", unit.name(), "/", &slot.to_string()].concat()
 }
 
 /// The address of a limit's subject: without its port, and of IPv6 the network that one customer gets.
