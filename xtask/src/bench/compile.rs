@@ -24,17 +24,12 @@ pub(super) async fn measure(folder: &Path) -> anyhow::Result<()> {
     let standin = Server::start("stand-in", &ourselves, &["standin", "--zero-latency"], &[])?;
     let house = House::start(folder, &standin.address, "", &[])?;
     house.admin_answers().await?;
-    print(&house).await
-}
-
-/// Measures a host that serves.
-pub(super) async fn print(house: &House) -> anyhow::Result<()> {
     let file = tree::target().join(format!("components/{COMPILED}.wasm"));
     let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
     let mut compiled = Vec::new();
     paced::drive(&house.server.address, WINDOW).await?;
     let pairs = paced::in_turn(&house.server.address, PAIRS, async || {
-        let took = compiling(house, &bytes, compiled.len()).await?;
+        let took = compiling(&house, &bytes, compiled.len()).await?;
         compiled.extend(took);
         Ok(())
     })
