@@ -1,7 +1,8 @@
 //! Has the linker put the functions that a request runs through next to each other (`hot.ld`). Spread over the program's
 //! 25 MB they lie on more pages than the processor keeps in mind, and a tenth of its time went into finding them.
 
-use std::env;
+use std::path::Path;
+use std::{env, fs};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -13,7 +14,9 @@ fn main() {
         || env::var("CARGO_ENCODED_RUSTFLAGS")
             .is_ok_and(|flags| flags.contains("linker") || flags.contains("-fuse-ld"));
     if is("CARGO_CFG_TARGET_OS", "linux") && is("PROFILE", "release") && !chosen {
-        let folder = env::var("CARGO_MANIFEST_DIR").expect("Cargo says where the package lies");
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{folder}/hot.ld");
+        // From where Cargo finds it again in a tree that was moved.
+        let script = Path::new(&env::var_os("OUT_DIR").expect("Cargo says where to write")).join("hot.ld");
+        fs::copy("hot.ld", &script).expect("the list is copied");
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
     }
 }
