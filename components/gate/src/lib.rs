@@ -309,15 +309,11 @@ fn dressed(
     let told = told.and_then(|value| Usage::parse(&value));
     let parameters = if front { None } else { take(LOG_PARAMETERS) };
     let parameters = parameters.and_then(|value| String::from_utf8(value).ok()).unwrap_or_default();
-    // Somebody behind us may have limits of his own; to replace what is hardly ever there costs twice as much as to add.
-    let is_a_limits = |name: &str| name.starts_with("x-ratelimit-");
-    let limited = added.iter().any(|(name, _)| is_a_limits(name)) && fields.has("x-ratelimit-limit-requests");
     for (name, value) in added {
-        let adds = *name == "vary" || (is_a_limits(name) && !limited);
         // These are ours, so that they are in order.
-        let _ = match adds {
-            true => fields.append(name, value.as_bytes()),
-            false => fields.set(name, &[value.as_bytes().to_vec()]),
+        let _ = match *name {
+            "vary" => fields.append(name, value.as_bytes()),
+            _ => fields.set(name, &[value.as_bytes().to_vec()]),
         };
     }
     let (done, result) = wit_future::new(|| Ok(()));

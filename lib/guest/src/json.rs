@@ -233,7 +233,7 @@ pub struct Scan<'a> {
 }
 
 /// Nobody nests deeper on purpose.
-const DEPTH: u32 = 64;
+const DEPTH: u32 = 100;
 
 impl<'a> Scan<'a> {
     pub fn new(text: &'a str) -> Scan<'a> {
@@ -295,7 +295,7 @@ impl<'a> Scan<'a> {
         self.space();
         let start = self.at;
         // A bit for each level: whether it is an object. No call goes deeper for it, whatever comes.
-        let (mut objects, mut depth) = (0_u64, 0);
+        let (mut objects, mut depth) = (0_u128, 0);
         let mut names = false;
         loop {
             match self.ahead()? {
@@ -315,7 +315,7 @@ impl<'a> Scan<'a> {
                     let object = open == b'{';
                     self.at += 1;
                     depth += 1;
-                    objects = objects << 1 | u64::from(object);
+                    objects = objects << 1 | u128::from(object);
                     if self.ahead()? != if object { b'}' } else { b']' } {
                         names = object;
                         continue;
@@ -568,7 +568,7 @@ mod tests {
             }
         }
         let nested = |depth: usize| "[".repeat(depth) + "{\"a\":1}" + &"]".repeat(depth);
-        assert!(elements(&nested(64)).is_some() && elements(&nested(65)).is_none());
+        assert!(elements(&nested(100)).is_some() && elements(&nested(101)).is_none());
         for text in [
             "[[1],[{}],{\"a\":[]}]",
             "[[1},2]",
