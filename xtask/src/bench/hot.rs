@@ -88,9 +88,10 @@ fn sampling(process: u32, file: &Path) -> anyhow::Result<Child> {
 }
 
 fn sampled(file: &Path) -> anyhow::Result<BTreeSet<String>> {
-    let output = Command::new("perf").args(["script", "--no-demangle", "-F", "sym", "-i"]).arg(file).output()?;
+    let output = Command::new("perf").args(["script", "--no-demangle", "-F", "ip,sym", "-i"]).arg(file).output()?;
     ensure!(output.status.success(), "perf script: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8_lossy(&output.stdout).lines().map(|line| line.trim().to_owned()).collect())
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().filter_map(|line| Some(line.trim().split_once(' ')?.1.to_owned())).collect())
 }
 
 /// The program's functions and how many bytes each has.
