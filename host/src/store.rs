@@ -538,14 +538,15 @@ pub fn engine(limits: &Limits) -> Result<Engine> {
         // What an instance has mapped of its file stays mapped where the scan finds it clean: the next fresh instance
         // takes it over. Where fresh ones are rare, the pages of weights of one that went would only lie there.
         .pagemap_scan(if limits.has_fresh_instances() { Enabled::Auto } else { Enabled::No });
-    match limits.isolation {
+    if limits.has_fresh_instances() {
+        // Every request makes fresh ones, which this makes cheap; what was not used is not touched.
+        pool.linear_memory_keep_resident(2 * 1024 * 1024).decommit_batch_size(64);
+    } else {
         // Freed memory goes back to the system at once. What is kept is the beginning of each memory, which is written over
         // whether it was used or not: the stack's, mostly never touched, and half a megabyte of it for each instance that
         // went. Giving back in batches keeps the memory of up to a batch of large requests.
-        Isolation::Reuse => pool.linear_memory_keep_resident(0).decommit_batch_size(1),
-        // Here every request makes fresh ones, which this makes cheap; what was not used is not touched.
-        Isolation::Request => pool.linear_memory_keep_resident(2 * 1024 * 1024).decommit_batch_size(64),
-    };
+        pool.linear_memory_keep_resident(0).decommit_batch_size(1);
+    }
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     match Engine::new(&config) {
         Ok(engine) => Ok(engine),
