@@ -76,6 +76,8 @@ async fn serve(config: Config, arguments: Serve) -> Result<()> {
         (None, None) => None,
     };
     let server = Server::bind(Arc::clone(&registry), ours).await?.with_pages(pages);
+    // Whoever reads the line may tell us to end at once.
+    let told = told_to_stop()?;
     eprintln!("listening on {}://{}/", server.scheme(), server.address()?);
     telemetry::open(registry.config().log_level);
     let stores = Arc::clone(registry.stores());
@@ -106,7 +108,7 @@ async fn serve(config: Config, arguments: Serve) -> Result<()> {
     let mut running = tokio::spawn(server.run(stop.clone()));
     tokio::select! {
         ended = &mut running => return ended?,
-        () = told_to_stop()? => stop.stop(),
+        () = told => stop.stop(),
     }
     let ended = tokio::select! {
         ended = running => ended?,
