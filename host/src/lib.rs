@@ -69,6 +69,7 @@ mod parked;
 mod records;
 mod redis_link;
 mod request;
+mod rounds;
 mod shape;
 mod shelf;
 mod smoke;

@@ -33,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::otlp::Traces;
 use crate::outbound::{Hooks, Pool, Sender};
 use crate::payload::{Inside, Payload};
+use crate::rounds::Begun;
 use crate::snapshot::{Entry, Snapshot};
 use crate::stats::Ledger;
 use crate::store::{self, State};
@@ -48,6 +49,8 @@ pub struct Worker {
     /// Where it waits.
     shelf: usize,
     pub generation: Arc<Generation>,
+    /// Where it has a request of its own, that one's.
+    pub begun: Option<Begun>,
 }
 
 /// The entry's instance in a worker's store.
@@ -400,7 +403,7 @@ impl Registry {
 
     fn worker_of(self: &Arc<Self>, generation: Arc<Generation>, shelf: usize, lane: usize) -> Worker {
         match generation.idle[shelf].take() {
-            Some(IdleWorker { store, entry, served }) => Worker { store, entry, served, shelf, generation },
+            Some(IdleWorker { store, entry, served }) => Worker { store, entry, served, shelf, generation, begun: None },
             None => {
                 let limits = &generation.config.limits;
                 let pool = Arc::clone(&self.pools[lane]);
@@ -411,7 +414,7 @@ impl Registry {
                 let mut state = State::new(roster, lane, limits, settings, &self.environment, hooks, metrics);
                 state.home = Home { registry: Arc::downgrade(self), generation: Arc::downgrade(&generation) };
                 let store = store::store(&self.engine, state, limits);
-                Worker { store, entry: None, served: 0, shelf, generation }
+                Worker { store, entry: None, served: 0, shelf, generation, begun: None }
             }
         }
     }
@@ -432,7 +435,8 @@ impl Registry {
 
     /// Keeps a worker for the next request, unless it has served its time.
     pub fn give_back(&self, worker: Worker) {
-        let Worker { store, entry, served, shelf, generation } = worker;
+        let Worker { store, entry, served, shelf, generation, begun } = worker;
+        drop(begun);
         let limits = &generation.config.limits;
         let spent = served >= limits.requests_per_instance
             // WASI 0.2 promises its components an instance for each request; those made of JavaScript need it.

@@ -36,6 +36,7 @@ use crate::leftover::Drained;
 use crate::limits::{Hit, Kind};
 use crate::pages::Pages;
 use crate::registry::{Generation, HandleFunc, Live, Registry, Worker};
+use crate::rounds::Rounds;
 use crate::store::State;
 use crate::tasks::Tasks;
 use crate::trace::{Part, TRACEPARENT};
@@ -82,8 +83,9 @@ pub struct Desk {
     pub pages: Option<Arc<Pages>>,
     /// Our own headers on every request and answer; off for a component served alone.
     pub ours: bool,
-    /// Which thread this is.
+    /// Which thread this is, and who begins on it.
     pub lane: usize,
+    pub rounds: Arc<Rounds>,
     /// Where requests go on that compute.
     pub compute: tokio::runtime::Handle,
     /// Where clients come with TLS.
@@ -224,8 +226,10 @@ async fn admit_and_start<B: RequestBody>(
             }
         }
     };
+    let begun = desk.rounds.begin().await;
     let mut worker = desk.registry.worker(Arc::clone(generation), desk.lane);
     worker.served += 1;
+    worker.begun = Some(begun);
     worker.store.set_epoch_deadline(1);
     access.waiting = Some(worker.store.data_mut().begin());
     worker.store.data_mut().hooks.part.clone_from(&access.part);

@@ -106,6 +106,7 @@ impl Server {
                 pages: pages.clone(),
                 beside: beside.clone(),
                 lane: number,
+                rounds: Arc::default(),
                 compute: registry.compute.clone(),
                 tls: tls.clone(),
                 pinned: None,

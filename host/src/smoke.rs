@@ -49,6 +49,7 @@ pub async fn call(registry: &Arc<Registry>, generation: Arc<Generation>, call: &
         tasks: Tasks::default(),
         ours: true,
         lane: registry.trial_lane(),
+        rounds: Arc::default(),
         compute: tokio::runtime::Handle::current(),
         tls: None,
         pages: None,
