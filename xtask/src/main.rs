@@ -24,7 +24,8 @@ cargo xtask bench compile          what those who ask notice of components that 
 cargo xtask bench misbehave        what a component that loops, hoards or floods costs those who ask for something else
 cargo xtask bench dist             how soon the file that `dist` makes answers, and its memory while idle
 cargo xtask bench connections      what connections cost that say nothing
-cargo xtask hot                    writes host/hot.ld: which functions of the host a request runs through (wants perf)
+cargo xtask profile                writes host/profile/requests.profdata, by which the host is laid out (wants the
+                                   toolchain's llvm-tools)
 cargo xtask load                   our host under h2load and slowhttptest (wants both, from Debian)
 cargo xtask standin [OPTION...]    a stand-in Hugging Face (--listen ADDRESS, --key TOKEN, --unserved MODEL)";
 
@@ -46,7 +47,7 @@ fn main() -> anyhow::Result<()> {
         "docs" => xtask::docs::write(),
         "fuzz-api" => xtask::clients::fuzz(&rest),
         "bench" => xtask::bench::run(&rest),
-        "hot" => xtask::bench::hot::run(),
+        "profile" => xtask::bench::profile::run(),
         "model" => xtask::model::run_for(&rest),
         "standin" => standin::cli::run(rest.into_iter()),
         // What `bench` starts as processes of their own.

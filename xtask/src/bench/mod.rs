@@ -8,11 +8,11 @@
 
 mod compile;
 pub mod dist;
-pub mod hot;
 pub mod load;
 mod misbehave;
 mod paced;
 mod picture;
+pub mod profile;
 pub mod proxy;
 pub mod swap;
 

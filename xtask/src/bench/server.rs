@@ -58,6 +58,15 @@ impl Server {
         self.process.id()
     }
 
+    /// Has it end by itself, and waits for that.
+    pub(super) fn end(mut self) -> anyhow::Result<()> {
+        let told = Command::new("kill").arg(self.process.id().to_string()).status().context("starting `kill`")?;
+        ensure!(told.success(), "{} had ended already", self.name);
+        let status = self.process.wait()?;
+        ensure!(status.success(), "{} ended with {status}", self.name);
+        Ok(())
+    }
+
     /// User and system time so far.
     pub(crate) fn cpu_us(&self) -> anyhow::Result<f64> {
         let path = format!("/proc/{}/stat", self.process.id());
