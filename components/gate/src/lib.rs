@@ -224,12 +224,15 @@ fn standing_headers(standings: &[Standing]) -> Vec<Header> {
             ["x-ratelimit-limit-pictures", "x-ratelimit-remaining-pictures", "x-ratelimit-reset-pictures"]
         }
     };
-    let headers = standings.iter().flat_map(|Standing { unit, limit, remaining, reset_ms }| {
+    let mut headers = Vec::with_capacity(3 * standings.len());
+    for Standing { unit, limit, remaining, reset_ms } in standings {
         let (time, unit_of_time) = if *reset_ms < 1000 { (*reset_ms, "ms") } else { (reset_ms.div_ceil(1000), "s") };
-        let reset = time.to_string() + unit_of_time;
-        names(*unit).into_iter().zip([limit.to_string(), remaining.to_string(), reset])
-    });
-    headers.collect()
+        let [name_of_limit, name_of_remaining, name_of_reset] = names(*unit);
+        headers.push((name_of_limit, limit.to_string()));
+        headers.push((name_of_remaining, remaining.to_string()));
+        headers.push((name_of_reset, time.to_string() + unit_of_time));
+    }
+    headers
 }
 
 /// What the log needs of a request, kept until its answer is there.
@@ -302,20 +305,19 @@ fn dressed(
     pays: Option<guard::Guest>,
     front: bool,
 ) -> (String, Response) {
-    // A copy within the runtime: to have all of them out of it and in again is dear.
-    let fields = response.get_headers().clone();
-    let take = |name: &str| fields.get_and_delete(name).ok()?.pop();
-    let told = if front { fields.get(LOG_USAGE).pop() } else { take(LOG_USAGE) };
-    let told = told.and_then(|value| Usage::parse(&value));
+    // All of them out of the runtime and in again: to have it change them one by one is a call for each.
+    let mut all = response.get_headers().copy_all();
+    let mut take = |name: &str| {
+        let place = all.iter().rposition(|(theirs, _)| theirs.eq_ignore_ascii_case(name))?;
+        if front { all.get(place).map(|(_, value)| value.clone()) } else { Some(all.remove(place).1) }
+    };
+    let told = take(LOG_USAGE).and_then(|value| Usage::parse(&value));
     let parameters = if front { None } else { take(LOG_PARAMETERS) };
     let parameters = parameters.and_then(|value| String::from_utf8(value).ok()).unwrap_or_default();
-    for (name, value) in added {
-        // These are ours, so that they are in order.
-        let _ = match *name {
-            "vary" => fields.append(name, value.as_bytes()),
-            _ => fields.set(name, &[value.as_bytes().to_vec()]),
-        };
-    }
+    let replaced = |name: &str| added.iter().any(|(ours, _)| *ours != "vary" && ours.eq_ignore_ascii_case(name));
+    all.retain(|(name, _)| !replaced(name));
+    all.extend(added.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())));
+    let fields = fields(&all);
     let (done, result) = wit_future::new(|| Ok(()));
     let (body, mut trailers) = Response::consume_body(response, result);
     drop(done);

@@ -37,7 +37,7 @@ impl Limits {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Requests,
     Tokens,
@@ -45,6 +45,8 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
+    const ALL: usize = 3;
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Unit::Requests => "requests",
@@ -80,7 +82,7 @@ const SUBJECTS: usize = 4096;
 /// What one instance knows of the counts.
 #[derive(Default)]
 pub(crate) struct Counts {
-    known: HashMap<(String, Unit), Known>,
+    known: HashMap<String, [Known; Unit::ALL]>,
 }
 
 #[derive(Default)]
@@ -104,9 +106,11 @@ impl Counts {
         now_ms: u64,
     ) -> Result<Result<Vec<Standing>, Reached>, Away> {
         let mut standings = Vec::with_capacity(2);
+        let all = self.known(subject);
         for (unit, limit) in limits.each() {
             let Some(limit) = limit else { continue };
-            let known = self.known(store, subject, unit, now_ms)?;
+            let known = &mut all[unit as usize];
+            known.bring_to(store, subject, unit, now_ms)?;
             let most = i64::from(limit);
             let lease = lease.min(most / 100).max(1);
             let count = if unit == Unit::Requests { i64::from(count) } else { 1 };
@@ -150,33 +154,38 @@ impl Counts {
         count: u32,
         now_ms: u64,
     ) -> Result<(), Away> {
-        let known = self.known(store, subject, unit, now_ms)?;
+        let known = &mut self.known(subject)[unit as usize];
+        known.bring_to(store, subject, unit, now_ms)?;
         known.window.current = store.increment(&name(subject, unit, known.window.slot), i64::from(count))?;
         Ok(())
     }
 
-    /// What is known of a subject, brought to the slot of `now_ms`.
-    fn known(&mut self, store: &Store, subject: &str, unit: Unit, now_ms: u64) -> Result<&mut Known, Away> {
+    /// What is known of a subject, by the unit.
+    fn known(&mut self, subject: &str) -> &mut [Known; Unit::ALL] {
         if self.known.len() >= SUBJECTS {
             self.known.clear();
         }
-        let known = self.known.entry((subject.to_owned(), unit)).or_default();
+        self.known.entry(subject.to_owned()).or_default()
+    }
+}
+
+impl Known {
+    /// Begins the slot of `now_ms` where that is another one.
+    fn bring_to(&mut self, store: &Store, subject: &str, unit: Unit, now_ms: u64) -> Result<(), Away> {
         let now = slot(now_ms);
-        if known.window.slot != now {
-            if known.lease > 0 {
-                store.increment(&name(subject, unit, known.window.slot), -known.lease)?;
+        if self.window.slot != now {
+            if self.lease > 0 {
+                store.increment(&name(subject, unit, self.window.slot), -self.lease)?;
             }
             let mut window = Window { slot: now, ..Window::default() };
             for (age, past) in window.past.iter_mut().enumerate() {
                 *past = store.increment(&name(subject, unit, now.saturating_sub(age as u64 + 1)), 0)?;
             }
-            *known = Known { window, ..Known::default() };
+            *self = Known { window, ..Known::default() };
         }
-        Ok(known)
+        Ok(())
     }
-}
 
-impl Known {
     /// Takes one request from the lease, or a new lease from the store. False when the limit is reached.
     fn take(&mut self, store: &Store, subject: &str, most: i64, lease: i64, now_ms: u64) -> Result<bool, Away> {
         if self.lease > 0 {
