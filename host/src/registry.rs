@@ -403,7 +403,9 @@ impl Registry {
 
     fn worker_of(self: &Arc<Self>, generation: Arc<Generation>, shelf: usize, lane: usize) -> Worker {
         match generation.idle[shelf].take() {
-            Some(IdleWorker { store, entry, served }) => Worker { store, entry, served, shelf, generation, begun: None },
+            Some(IdleWorker { store, entry, served }) => {
+                Worker { store, entry, served, shelf, generation, begun: None }
+            }
             None => {
                 let limits = &generation.config.limits;
                 let pool = Arc::clone(&self.pools[lane]);

@@ -75,6 +75,7 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
         [only] if only == "picture" => return picture::print(&host),
         _ => {}
     }
+    profile::note(&host)?;
     let ourselves = std::env::current_exe()?;
     components::build(&[])?;
     compose::all(false)?;

@@ -19,10 +19,14 @@ use crate::process::{cargo, run as run_program};
 use crate::{components, tree};
 
 /// Connections, seconds and how the answers are asked for.
-const CHATS: [(usize, f64, Way); 4] = [(1, 5.0, Way::Whole), (16, 8.0, Way::Whole), (64, 5.0, Way::Whole), (16, 3.0, Way::Stream)];
+const CHATS: [(usize, f64, Way); 4] =
+    [(1, 5.0, Way::Whole), (16, 8.0, Way::Whole), (64, 5.0, Way::Whole), (16, 3.0, Way::Stream)];
 /// What else is asked, each so many times, one after the other.
 const OTHERS: [(&str, &str); 5] = [
-    ("/v1/chat/completions", r#"{"model":"meta-llama/Llama-3.1-8B-Instruct","messages":[{"role":"user","content":"Hello"}]}"#),
+    (
+        "/v1/chat/completions",
+        r#"{"model":"meta-llama/Llama-3.1-8B-Instruct","messages":[{"role":"user","content":"Hello"}]}"#,
+    ),
     ("/embedding", r#"{"text":"A sentence to be found again"}"#),
     ("/v1/embeddings", r#"{"model":"local/all-MiniLM-L6-v2","input":["one","another"]}"#),
     ("/tts", r#"{"text":"Hello"}"#),
@@ -49,7 +53,7 @@ pub fn run() -> anyhow::Result<()> {
     run_program(Command::new(&tool).args(["merge", "--text", "--sparse", "-o"]).arg(&text).args(&files))?;
     let (kept, count) = frequent(&tree::read(&text)?)?;
     fs::write(&text, kept)?;
-    let profile = tree::root().join("host/profile/requests.profdata");
+    let profile = file();
     run_program(Command::new(&tool).args(["merge", "-o"]).arg(&profile).arg(&text))?;
     let kilobytes = fs::metadata(&profile)?.len() / 1000;
     println!("{}: {count} functions, {kilobytes} KB", profile.display());
@@ -57,10 +61,29 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn file() -> PathBuf {
+    tree::root().join("host/profile/requests.profdata")
+}
+
+/// Says so where the profile knows no function of this program's own any more: what names are made of has changed.
+pub(super) fn note(program: &Path) -> anyhow::Result<()> {
+    let profile = fs::read(file())?;
+    let known = String::from_utf8_lossy(&profile);
+    let output = Command::new("nm").arg("--defined-only").arg(program).output().context("starting `nm`")?;
+    let names = String::from_utf8_lossy(&output.stdout);
+    let ours = names.lines().filter_map(|line| line.split(' ').nth(2)).filter(|name| name.starts_with("_ZN9hybrid_ai"));
+    let mut ours = ours.map(|name| name.split_once(".llvm.").map_or(name, |(name, _)| name));
+    if !ours.any(|name| known.contains(name)) {
+        println!("note: {} does not know this build: `cargo xtask profile` writes it anew", file().display());
+    }
+    Ok(())
+}
+
 /// The toolchain's own, which alone is sure to know its profiles.
 fn profdata() -> anyhow::Result<PathBuf> {
     let said = |arguments: &[&str]| -> anyhow::Result<String> {
-        let output = Command::new("rustc").args(arguments).current_dir(tree::root()).output().context("starting rustc")?;
+        let output =
+            Command::new("rustc").args(arguments).current_dir(tree::root()).output().context("starting rustc")?;
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     };
     let version = said(&["-vV"])?;
