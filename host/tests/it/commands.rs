@@ -114,7 +114,7 @@ fn a_key_is_made_as_the_readme_says() {
 async fn health_is_asked_as_the_containers_do() {
     let house = House::of(&built(), "").await;
     let asked = |listen: &str| {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(&*PROGRAM);
         command.args(["health", "--listen", listen]).env_clear().current_dir(Path::new("/"));
         tokio::task::block_in_place(|| command.output().expect("the program").status.success())
     };

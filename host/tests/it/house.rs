@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -21,7 +21,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 /// The host's program.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_hybrid-ai");
+pub static PROGRAM: LazyLock<PathBuf> =
+    LazyLock::new(|| std::env::var_os("CARGO_BIN_EXE_hybrid-ai").expect("cargo runs the tests").into());
 
 /// The project's root.
 pub fn root() -> &'static Path {
@@ -126,7 +127,7 @@ fn config_with(text: &str, environment: &[(&str, &str)]) -> Config {
         config.state_dir = std::env::temp_dir().join(format!("{STATE}{}-{count}", std::process::id()));
     }
     // This program is the tests; the one that compiles is the host's.
-    config.program = PROGRAM.into();
+    config.program = PROGRAM.clone();
     config
 }
 
@@ -339,7 +340,7 @@ pub struct Process {
 impl Process {
     /// The program with nothing in its environment.
     pub fn command() -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(&*PROGRAM);
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }

@@ -91,7 +91,7 @@ async fn a_key_ends_at_the_gate() {
 async fn keys_outlast_the_process_that_made_them() {
     let data = Folder::new();
     let environment = [("HYBRID_DATA_DIR", data.path().to_str().expect("a path"))];
-    let made = std::process::Command::new(PROGRAM)
+    let made = std::process::Command::new(&*PROGRAM)
         .args(["key", "create", "one"])
         .envs(environment)
         .env("HYBRID_STORE", "file")
@@ -191,7 +191,7 @@ async fn the_key_command_asks_the_host_that_has_the_keys() {
     let admin = house.admin.trim_start_matches("http://");
     let config = data.write("hybrid.toml", format!("store = \"file\"\n[admin]\nlisten = \"{admin}\"\n"));
     let key = async |words: &'static [&'static str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hybrid-ai"));
+        let mut command = std::process::Command::new(&*PROGRAM);
         command.arg("key").args(words).arg("--config").arg(&config).env_clear().env("HYBRID_DATA_DIR", &state);
         let done = tokio::task::spawn_blocking(move || command.output()).await.expect("it runs").expect("it starts");
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
