@@ -307,15 +307,16 @@ fn dressed(
 ) -> (String, Response) {
     // All of them out of the runtime and in again: to have it change them one by one is a call for each.
     let mut all = response.get_headers().copy_all();
-    let mut take = |name: &str| {
-        let place = all.iter().rposition(|(theirs, _)| theirs.eq_ignore_ascii_case(name))?;
-        if front { all.get(place).map(|(_, value)| value.clone()) } else { Some(all.remove(place).1) }
-    };
-    let told = take(LOG_USAGE).and_then(|value| Usage::parse(&value));
-    let parameters = if front { None } else { take(LOG_PARAMETERS) };
-    let parameters = parameters.and_then(|value| String::from_utf8(value).ok()).unwrap_or_default();
-    let replaced = |name: &str| added.iter().any(|(ours, _)| *ours != "vary" && ours.eq_ignore_ascii_case(name));
-    all.retain(|(name, _)| !replaced(name));
+    let last = |name: &str| all.iter().rfind(|(theirs, _)| theirs.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    let told = last(LOG_USAGE).and_then(|value| Usage::parse(value));
+    let parameters = last(LOG_PARAMETERS).filter(|_| !front).and_then(|value| String::from_utf8(value.clone()).ok());
+    let parameters = parameters.unwrap_or_default();
+    // What is for the log ends here, unless there is a front that keeps it.
+    let ends = if front { &[][..] } else { &[LOG_USAGE, LOG_PARAMETERS] };
+    let replaced = added.iter().map(|(name, _)| *name).filter(|name| *name != "vary");
+    let gone =
+        |theirs: &str| ends.iter().copied().chain(replaced.clone()).any(|name| theirs.eq_ignore_ascii_case(name));
+    all.retain(|(name, _)| !gone(name));
     all.extend(added.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())));
     let fields = fields(&all);
     let (done, result) = wit_future::new(|| Ok(()));
