@@ -32,7 +32,7 @@ impl Limits {
         self.tokens.is_some() || self.pictures.is_some()
     }
 
-    fn each(&self) -> [(Unit, Option<u32>); 3] {
+    fn each(&self) -> [(Unit, Option<u32>); Unit::COUNT] {
         [(Unit::Requests, self.requests), (Unit::Tokens, self.tokens), (Unit::Pictures, self.pictures)]
     }
 }
@@ -45,7 +45,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    const ALL: usize = 3;
+    const COUNT: usize = 3;
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -82,7 +82,7 @@ const SUBJECTS: usize = 4096;
 /// What one instance knows of the counts.
 #[derive(Default)]
 pub(crate) struct Counts {
-    known: HashMap<String, [Known; Unit::ALL]>,
+    known: HashMap<String, [Known; Unit::COUNT]>,
 }
 
 #[derive(Default)]
@@ -161,7 +161,7 @@ impl Counts {
     }
 
     /// What is known of a subject, by the unit.
-    fn known(&mut self, subject: &str) -> &mut [Known; Unit::ALL] {
+    fn known(&mut self, subject: &str) -> &mut [Known; Unit::COUNT] {
         if self.known.len() >= SUBJECTS {
             self.known.clear();
         }

@@ -111,6 +111,15 @@ pub(super) async fn connect(address: &str) -> anyhow::Result<Sender> {
     Ok(sender)
 }
 
+/// A question in JSON, with the key that some of the servers ask for.
+pub(super) fn request(path: &str, address: &str, key: &str, body: Bytes) -> http::Result<Request<Full<Bytes>>> {
+    Request::post(path)
+        .header("host", address)
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {key}"))
+        .body(Full::new(body))
+}
+
 /// When the answer was there, or its first piece.
 pub(super) async fn ask(sender: &mut Sender, address: &str, key: &str, way: Way) -> anyhow::Result<Instant> {
     // A server may close a connection between requests.
@@ -121,12 +130,7 @@ pub(super) async fn ask(sender: &mut Sender, address: &str, key: &str, way: Way)
         Way::Whole => Bytes::from_static(BODY.as_bytes()),
         Way::Stream => Bytes::from(format!("{},\"stream\":true}}", BODY.trim_end_matches('}'))),
     };
-    let request = Request::post("/llm")
-        .header("host", address)
-        .header("content-type", "application/json")
-        // Only one of the servers asks for it.
-        .header("authorization", format!("Bearer {key}"))
-        .body(Full::new(body))?;
+    let request = request("/llm", address, key, body)?;
     let response = sender.send_request(request).await.context("no answer")?;
     let status = response.status();
     let mut body = response.into_body();

@@ -10,8 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 
 use super::load::{self, Load, Way};
 use super::{made_key, server::Server};
@@ -132,11 +131,7 @@ fn others(address: &str, key: &str) -> anyhow::Result<()> {
         for (path, body) in OTHERS {
             let mut sender = load::connect(address).await?;
             for _ in 0..TIMES {
-                let request = Request::post(path)
-                    .header("host", address)
-                    .header("content-type", "application/json")
-                    .header("authorization", format!("Bearer {key}"))
-                    .body(Full::new(Bytes::from_static(body.as_bytes())))?;
+                let request = load::request(path, address, key, Bytes::from_static(body.as_bytes()))?;
                 sender.ready().await?;
                 let answer = sender.send_request(request).await?;
                 let status = answer.status();
